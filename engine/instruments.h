@@ -1,0 +1,31 @@
+// Instruments: (exchange, symbol) pairs and their numbers.
+//
+// Ids are given by the writer, from 1, and never change or return.
+#pragma once
+
+#include "engine/engine.h"
+#include "format/segment/row_group.h"
+
+// The id of a pair, a new one if it is new; the new one becomes durable with the next commit that
+// has a row of it. Write handles only, one thread. K2_REJECTED: exchange empty or over 32 bytes,
+// symbol empty or over 255 bytes or not UTF-8.
+K2_MUST_CHECK enum k2_status k2_instrument_intern(struct k2_engine *engine,
+                                                  struct k2_slice exchange,
+                                                  struct k2_slice symbol, uint32_t *instrument,
+                                                  struct k2_error *error);
+
+// The names of an interned id; borrowed from the engine. Write handles only.
+struct k2_instrument_name k2_instrument_name_of(struct k2_engine *engine, uint32_t instrument);
+
+struct k2_instrument {
+    uint32_t id;
+    char *exchange, *symbol;   // owned by the list
+    uint64_t first_snapshot;   // the first commit that brought a row of it into the table
+};
+
+// The instruments that have a row in `table` as of `snapshot`, sorted by (exchange, symbol) bytes.
+K2_MUST_CHECK enum k2_status k2_instruments_list(struct k2_engine *engine,
+                                                 const struct k2_table *table, uint64_t snapshot,
+                                                 struct k2_instrument **instruments, size_t *count,
+                                                 struct k2_error *error);
+void k2_instruments_free(struct k2_instrument *instruments, size_t count);

@@ -1,0 +1,42 @@
+// Block codecs: up to 1,024 int64 values in, bytes out, and back exactly.
+//
+// A codec is a row in a table (k2_codecs). Adding one means one file and one row. Pure and
+// thread-safe. Encoders run on values already divided by the block's GCD.
+#pragma once
+
+#include "format/base/buffer.h"
+
+// Ids are stored in segments and never reused.
+enum k2_codec_id {
+    K2_CODEC_CONST = 1,
+    K2_CODEC_FOR = 2,
+    K2_CODEC_DELTA = 3,
+    K2_CODEC_DICT = 4,
+    // reserved for the sorted levels: 5 MASKD, 6 MASKV, 7 POSV, 8 BINS_FOR, 9 BINS_DELTA
+};
+
+// Chooses the cheapest codec for `value_count` (1..1024) values, appends the payload (may be empty)
+// to `out` and fills the entry. The same input gives the same bytes on every machine.
+struct k2_block_entry {
+    uint8_t codec;      // enum k2_codec_id
+    uint8_t width_bits; // 0..64
+    uint64_t divisor;   // >= 1
+    int64_t base;
+};
+void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_entry *entry,
+                     struct k2_buffer *out);
+
+// Decodes exactly `value_count` values into `values`, which has room for 64 more; `payload` may be
+// followed by anything readable, but nothing is read behind it. K2_CORRUPT for bytes that no
+// encoder wrote and that would lead outside; arithmetic wraps.
+K2_MUST_CHECK enum k2_status k2_block_decode(const struct k2_block_entry *entry,
+                                             struct k2_slice payload, int64_t *values,
+                                             size_t value_count, struct k2_error *error);
+
+const char *k2_codec_name(uint8_t codec); // "DELTA"; NULL if unknown
+
+// Instruction sets of the kernels behind both calls, best first; "scalar" is the reference.
+// Selecting is for tests and benchmarks, before any other thread runs; false if the machine or the
+// build has it not.
+bool k2_codec_select(const char *instruction_set); // "scalar", "avx2"
+const char *k2_codec_selected(void);

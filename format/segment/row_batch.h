@@ -1,0 +1,76 @@
+// Rows of one table on their way into a segment, column by column, in order of arrival.
+//
+// A batch belongs to one thread. Filled by decoders and loaders, sorted and encoded at commit.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/base/buffer.h"
+#include "format/schema/schema.h"
+
+enum { K2_GROUP_ROWS = 65536 }; // the most rows of a batch and of a row group
+
+struct k2_text_ref {
+    uint32_t offset; // into the batch's `text`
+    uint32_t size_bytes;
+};
+
+// One data column (not a key column); arrays of `row_capacity`, NULL for the other kind.
+struct k2_batch_column {
+    int64_t *values;           // fixed kinds
+    struct k2_text_ref *texts; // text kinds
+    uint8_t *valid;            // 1 = not null
+    size_t null_count;
+};
+
+struct k2_row_key {
+    uint32_t instrument; // id given by engine/instruments
+    int64_t time_ns;
+    int64_t epoch;
+    int64_t sequence;
+};
+
+struct k2_row_batch {
+    const struct k2_schema *schema; // borrowed
+    size_t row_count, row_capacity;
+    struct k2_row_key *keys;
+    uint64_t *positions;  // where the row came from: file line, Kafka offset; not stored
+    struct k2_text_ref *payloads; // the raw input of the row for a dead letter; not stored
+    uint64_t *commits;    // NULL, or (rewrites) the snapshot id that brought each row
+    struct k2_batch_column *columns; // indexed like schema->columns; key columns are unused
+    struct k2_buffer text;           // all texts, ceiling 1 GiB
+};
+
+// `row_capacity` at most K2_GROUP_ROWS; `with_commits` for rewrites.
+K2_MUST_CHECK enum k2_status k2_row_batch_create(struct k2_row_batch **batch,
+                                                 const struct k2_schema *schema,
+                                                 size_t row_capacity, bool with_commits,
+                                                 struct k2_error *error);
+void k2_row_batch_destroy(struct k2_row_batch *batch);
+void k2_row_batch_clear(struct k2_row_batch *batch);
+
+// Adds a row whose data columns hold their defaults (else null) and gives its index. The batch
+// must have room (assert). K2_NO_MEMORY leaves the batch as it was.
+K2_MUST_CHECK enum k2_status k2_row_batch_add(struct k2_row_batch *batch,
+                                              const struct k2_row_key *key, uint64_t position,
+                                              size_t *row, struct k2_error *error);
+
+// Takes the last row back, e.g. when a later column of it turns out to be bad.
+void k2_row_batch_drop_last(struct k2_row_batch *batch);
+
+// `column` >= K2_KEY_COLUMN_COUNT, of a fixed / text kind (assert). Texts are copied.
+void k2_row_batch_set_value(struct k2_row_batch *batch, size_t row, size_t column, int64_t value);
+void k2_row_batch_set_null(struct k2_row_batch *batch, size_t row, size_t column);
+K2_MUST_CHECK enum k2_status k2_row_batch_set_text(struct k2_row_batch *batch, size_t row,
+                                                   size_t column, struct k2_slice text,
+                                                   struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_row_batch_set_payload(struct k2_row_batch *batch, size_t row,
+                                                      struct k2_slice payload,
+                                                      struct k2_error *error);
+
+static inline struct k2_slice k2_row_batch_text(const struct k2_row_batch *batch,
+                                                struct k2_text_ref ref)
+{
+    return (struct k2_slice){batch->text.data + ref.offset, ref.size_bytes};
+}
