@@ -27,16 +27,17 @@ SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC := $(wildcard fuzz/fuzz_*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(OBJ)/%.o)
+MAIN_OBJ := $(OBJ)/tools/main.o
 SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(OBJ)/%.o)
 TESTS := $(TEST_SRC:%.c=$(OBJ)/%)
 
 all: $(OUT)/k2
 
-$(OUT)/k2: $(TOOL_OBJ) $(OBJ)/libk2all.a
+$(OUT)/k2: $(MAIN_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(OBJ)/libk2all.a: $(LIB_OBJ)
+$(OBJ)/libk2all.a: $(LIB_OBJ) $(filter-out $(MAIN_OBJ),$(TOOL_OBJ))
 	@rm -f $@
 	ar rcs $@ $^
 

@@ -1,0 +1,7 @@
+// The subcommands of `k2`, one file each. Adding one means one file, one line here and one in
+// main.c.
+#pragma once
+
+#include "tools/cli.h"
+
+extern const struct k2_command k2_command_version;

@@ -1,0 +1,13 @@
+#include <stddef.h>
+
+#include "tools/commands.h"
+
+int main(int argument_count, char **arguments)
+{
+    // In the order in which the usage shows them.
+    static const struct k2_command *const commands[] = {
+        &k2_command_version,
+        NULL,
+    };
+    return k2_cli_main(commands, argument_count, arguments);
+}
