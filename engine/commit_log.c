@@ -1,0 +1,233 @@
+#include "engine/commit_log.h"
+
+#include <string.h>
+
+#include "engine/index_records.h"
+#include "format/base/buffer.h"
+
+// A value: varint count of entries, i64 time (us) and the tables before the first entry (varint
+// count, then varint id, varint rows each); then per entry varint time delta (us), varint
+// operation | table count << 3, and per table varint id, varint rows added.
+enum { CHUNK_COMMITS = 256, NS_PER_US = 1000 };
+
+static uint64_t chunk_of(uint64_t id)
+{
+    return (id - 1) / CHUNK_COMMITS;
+}
+
+static void add_rows(struct k2_snapshot *snapshot, uint16_t table_id, uint64_t rows)
+{
+    for (size_t i = 0; i < snapshot->table_count; i++) {
+        snapshot->tables[i].added = 0;
+    }
+    if (rows == 0) {
+        return;
+    }
+    size_t place = 0;
+    while (place < snapshot->table_count && snapshot->tables[place].table_id != table_id) {
+        place++;
+    }
+    if (place == snapshot->table_count && place < K2_MAX_SNAPSHOT_TABLES) {
+        snapshot->tables[snapshot->table_count++].table_id = table_id;
+        snapshot->tables[place].rows = 0;
+    }
+    if (place < snapshot->table_count) {
+        snapshot->tables[place].rows += rows;
+    }
+}
+
+// The state before the chunk's first entry, and how many entries follow.
+static uint64_t read_head(struct k2_byte_reader *reader, struct k2_snapshot *state)
+{
+    memset(state, 0, sizeof *state);
+    uint64_t entry_count = k2_read_varint(reader);
+    state->time_ns = k2_read_i64(reader);
+    uint64_t table_count = k2_read_varint(reader);
+    for (uint64_t i = 0; i < table_count && !reader->truncated; i++) {
+        uint16_t table_id = (uint16_t)k2_read_varint(reader);
+        add_rows(state, table_id, k2_read_varint(reader));
+    }
+    return entry_count;
+}
+
+static void read_entry(struct k2_byte_reader *reader, struct k2_snapshot *state)
+{
+    struct k2_snapshot before = *state;
+    state->id++;
+    state->parent = state->id - 1;
+    state->time_ns += (int64_t)k2_read_varint(reader) * NS_PER_US;
+    uint64_t kind = k2_read_varint(reader);
+    state->operation = (enum k2_operation)(kind & 7);
+    add_rows(state, 0, 0);
+    for (uint64_t i = 0; i < kind >> 3 && !reader->truncated; i++) {
+        uint16_t table_id = (uint16_t)k2_read_varint(reader);
+        add_rows(state, table_id, k2_read_varint(reader));
+    }
+    for (size_t i = 0; i < state->table_count; i++) {
+        uint64_t rows_before = i < before.table_count ? before.tables[i].rows : 0;
+        state->tables[i].added = state->tables[i].rows - rows_before;
+    }
+}
+
+// Reads the chunk up to entry `last` (an id), or its end, or the last entry not after `time_ns`.
+static enum k2_status read_chunk(struct k2_slice value, uint64_t chunk, uint64_t last,
+                                 int64_t time_ns, struct k2_snapshot *snapshot,
+                                 struct k2_error *error)
+{
+    struct k2_byte_reader reader = {.rest = value};
+    uint64_t entry_count = read_head(&reader, snapshot);
+    snapshot->id = chunk * CHUNK_COMMITS;
+    for (uint64_t i = 0; i < entry_count && snapshot->id < last; i++) {
+        struct k2_snapshot next = *snapshot;
+        read_entry(&reader, &next);
+        if (next.time_ns > time_ns) {
+            break;
+        }
+        *snapshot = next;
+    }
+    if (reader.truncated) {
+        return k2_fail(error, K2_CORRUPT, "index: commit log: chunk %llu is cut",
+                       (unsigned long long)chunk);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_commit_log_newest(struct k2_store_txn *txn, struct k2_snapshot *snapshot,
+                                    struct k2_error *error)
+{
+    struct k2_store_cursor cursor;
+    memset(snapshot, 0, sizeof *snapshot);
+    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_COMMIT, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_last(&cursor, error);
+    }
+    if (status == K2_OK && cursor.found) {
+        uint64_t chunk = k2_index_key_get(cursor.key, 0, 8);
+        status = read_chunk(cursor.value, chunk, UINT64_MAX, INT64_MAX, snapshot, error);
+    }
+    k2_store_cursor_close(&cursor);
+    return status;
+}
+
+enum k2_status k2_commit_log_get(struct k2_store_txn *txn, uint64_t id, bool *found,
+                                 struct k2_snapshot *snapshot, struct k2_error *error)
+{
+    *found = false;
+    if (id == 0) {
+        return K2_OK;
+    }
+    struct k2_index_key key = k2_index_key_id(chunk_of(id), 8);
+    struct k2_slice value;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), found, &value, error);
+    if (status == K2_OK && *found) {
+        status = read_chunk(value, chunk_of(id), id, INT64_MAX, snapshot, error);
+        *found = snapshot->id == id;
+    }
+    return status;
+}
+
+enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns, bool *found,
+                                struct k2_snapshot *snapshot, struct k2_error *error)
+{
+    enum k2_status status = k2_commit_log_newest(txn, snapshot, error);
+    *found = false;
+    if (status != K2_OK || snapshot->id == 0) {
+        return status;
+    }
+    uint64_t low = 0, high = chunk_of(snapshot->id); // the answer's chunk is in [low, high]
+    while (status == K2_OK && low < high) {
+        uint64_t middle = high - (high - low) / 2;
+        status = k2_commit_log_get(txn, middle * CHUNK_COMMITS + 1, found, snapshot, error);
+        if (snapshot->time_ns <= time_ns) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    struct k2_index_key key = k2_index_key_id(low, 8);
+    struct k2_slice value;
+    if (status == K2_OK) {
+        status = k2_store_get(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), found, &value, error);
+    }
+    if (status == K2_OK && *found) {
+        status = read_chunk(value, low, UINT64_MAX, time_ns, snapshot, error);
+        *found = snapshot->id > low * CHUNK_COMMITS;
+    }
+    return status;
+}
+
+static void put_entry(struct k2_buffer *buffer, const struct k2_snapshot *snapshot,
+                      int64_t time_before_ns)
+{
+    uint64_t table_count = 0;
+    for (size_t i = 0; i < snapshot->table_count; i++) {
+        table_count += snapshot->tables[i].added > 0;
+    }
+    k2_put_varint(buffer, (uint64_t)((snapshot->time_ns - time_before_ns) / NS_PER_US));
+    k2_put_varint(buffer, (uint64_t)snapshot->operation | table_count << 3);
+    for (size_t i = 0; i < snapshot->table_count; i++) {
+        if (snapshot->tables[i].added > 0) {
+            k2_put_varint(buffer, snapshot->tables[i].table_id);
+            k2_put_varint(buffer, snapshot->tables[i].added);
+        }
+    }
+}
+
+// The chunk's bytes without their count of entries, and that count.
+static enum k2_status read_body(struct k2_store_txn *txn, uint64_t chunk, uint64_t *entry_count,
+                                struct k2_buffer *body, struct k2_error *error)
+{
+    struct k2_index_key key = k2_index_key_id(chunk, 8);
+    struct k2_slice value;
+    bool found;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), &found, &value, error);
+    if (status == K2_OK && found) {
+        struct k2_byte_reader reader = {.rest = value};
+        *entry_count = k2_read_varint(&reader);
+        k2_put_bytes(body, reader.rest.data, reader.rest.size_bytes);
+    }
+    return status;
+}
+
+enum k2_status k2_commit_log_append(struct k2_store_txn *txn, const struct k2_snapshot *snapshot,
+                                    struct k2_error *error)
+{
+    struct k2_snapshot newest;
+    enum k2_status status = k2_commit_log_newest(txn, &newest, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    uint64_t chunk = chunk_of(snapshot->id), entry_count = 0;
+    struct k2_buffer body, value;
+    k2_buffer_init(&body, 1 << 20);
+    k2_buffer_init(&value, 1 << 20);
+    int64_t time_before_ns = newest.id == 0 ? 0 : newest.time_ns;
+    status = read_body(txn, chunk, &entry_count, &body, error);
+    if (status == K2_OK && entry_count == 0) {
+        k2_put_i64(&body, time_before_ns);
+        k2_put_varint(&body, newest.table_count);
+        for (size_t i = 0; i < newest.table_count; i++) {
+            k2_put_varint(&body, newest.tables[i].table_id);
+            k2_put_varint(&body, newest.tables[i].rows);
+        }
+    }
+    put_entry(&body, snapshot, time_before_ns);
+    k2_put_varint(&value, entry_count + 1);
+    k2_put_bytes(&value, body.data, body.size_bytes);
+    if (status == K2_OK) {
+        status = k2_buffer_check(&body, "commit log", error);
+    }
+    if (status == K2_OK) {
+        status = k2_buffer_check(&value, "commit log", error);
+    }
+    if (status == K2_OK) {
+        struct k2_index_key key = k2_index_key_id(chunk, 8);
+        status = k2_store_put(txn, K2_STORE_COMMIT, k2_index_key_slice(&key),
+                              k2_buffer_slice(&value), error);
+    }
+    k2_buffer_deinit(&body);
+    k2_buffer_deinit(&value);
+    return status;
+}

@@ -1,0 +1,26 @@
+// The record of every commit: when, what kind, how many rows of which table.
+//
+// 256 commits share one value of the index: the state before its first commit, then a few bytes
+// for each. Times are kept in microseconds and always rise. Works inside the caller's transaction.
+#pragma once
+
+#include "engine/snapshot.h"
+#include "engine/store.h"
+
+// Appends `snapshot` (its id = newest + 1; of its tables only table_id and added count).
+K2_MUST_CHECK enum k2_status k2_commit_log_append(struct k2_store_txn *txn,
+                                                  const struct k2_snapshot *snapshot,
+                                                  struct k2_error *error);
+
+// K2_OK with id 0 for an empty log.
+K2_MUST_CHECK enum k2_status k2_commit_log_newest(struct k2_store_txn *txn,
+                                                  struct k2_snapshot *snapshot,
+                                                  struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_commit_log_get(struct k2_store_txn *txn, uint64_t id, bool *found,
+                                               struct k2_snapshot *snapshot,
+                                               struct k2_error *error);
+
+// The last commit at or before `time_ns`.
+K2_MUST_CHECK enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns,
+                                              bool *found, struct k2_snapshot *snapshot,
+                                              struct k2_error *error);

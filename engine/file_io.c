@@ -1,0 +1,142 @@
+#include "engine/file_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Test aid; set before other threads run.
+static k2_file_hook *the_hook;
+static void *the_hook_context;
+
+void k2_file_set_hook(k2_file_hook *hook, void *context)
+{
+    the_hook = hook;
+    the_hook_context = context;
+}
+
+int k2_file_ask_hook(enum k2_file_operation operation)
+{
+    return the_hook == NULL ? 0 : the_hook(the_hook_context, operation);
+}
+
+enum k2_status k2_file_create(const char *path, int *file, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_CREATE);
+    int created = refused != 0 ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (created < 0) {
+        return k2_fail_errno(error, refused != 0 ? refused : errno, "%s: cannot create", path);
+    }
+    *file = created;
+    return K2_OK;
+}
+
+enum k2_status k2_file_write(int file, struct k2_slice bytes, uint64_t offset,
+                             struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_WRITE);
+    if (refused != 0) {
+        return k2_fail_errno(error, refused, "cannot write %zu bytes", bytes.size_bytes);
+    }
+    while (bytes.size_bytes > 0) {
+        ssize_t written = pwrite(file, bytes.data, bytes.size_bytes, (off_t)offset);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            int reason = written == 0 ? EIO : errno;
+            return k2_fail_errno(error, reason, "cannot write %zu bytes", bytes.size_bytes);
+        }
+        bytes.data += written;
+        bytes.size_bytes -= (size_t)written;
+        offset += (uint64_t)written;
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_file_sync(int file, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_SYNC);
+    if (refused != 0 || fdatasync(file) != 0) {
+        return k2_fail_errno(error, refused != 0 ? refused : errno, "cannot sync");
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_file_rename(const char *from, const char *to, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_RENAME);
+    if (refused != 0 || rename(from, to) != 0) {
+        return k2_fail_errno(error, refused != 0 ? refused : errno, "%s: cannot rename to %s", from,
+                             to);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_file_sync_directory(const char *path, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_SYNC_DIRECTORY);
+    int directory = refused != 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int failed = directory < 0 ? -1 : fsync(directory);
+    int reason = refused != 0 ? refused : errno;
+    if (directory >= 0) {
+        (void)close(directory);
+    }
+    return failed == 0 ? K2_OK : k2_fail_errno(error, reason, "%s: cannot sync", path);
+}
+
+enum k2_status k2_file_unlink(const char *path, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_UNLINK);
+    if (refused != 0 || (unlink(path) != 0 && errno != ENOENT)) {
+        return k2_fail_errno(error, refused != 0 ? refused : errno, "%s: cannot remove", path);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_file_make_directory(const char *path, struct k2_error *error)
+{
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return k2_fail_errno(error, errno, "%s: cannot create the folder", path);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_file_map(const char *path, uint64_t size_bytes, struct k2_slice *bytes,
+                           struct k2_error *error)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        if (errno == ENOENT) {
+            return k2_fail(error, K2_CORRUPT, "%s: the file is missing; run `k2 check`", path);
+        }
+        return k2_fail_errno(error, errno, "%s: cannot open", path);
+    }
+    struct stat status;
+    enum k2_status result = K2_OK;
+    if (fstat(file, &status) != 0) {
+        result = k2_fail_errno(error, errno, "%s: cannot stat", path);
+    } else if ((uint64_t)status.st_size < size_bytes) {
+        result = k2_fail(error, K2_CORRUPT, "%s: has %lld bytes of %llu; run `k2 check`", path,
+                         (long long)status.st_size, (unsigned long long)size_bytes);
+    } else {
+        void *mapping = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, file, 0);
+        if (mapping == MAP_FAILED) {
+            result = k2_fail_errno(error, errno, "%s: cannot map", path);
+        } else {
+            *bytes = (struct k2_slice){mapping, size_bytes};
+        }
+    }
+    (void)close(file);
+    return result;
+}
+
+void k2_file_unmap(struct k2_slice bytes)
+{
+    if (bytes.data != NULL) {
+        (void)munmap((void *)(uintptr_t)bytes.data, bytes.size_bytes);
+    }
+}

@@ -1,0 +1,46 @@
+// Every call that changes files goes through here, so that tests can let any of them fail or be
+// the last thing that a process does.
+//
+// Paths are given by the engine, never by clients. Thread-safe.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/base/bytes.h"
+#include "format/base/status.h"
+
+enum k2_file_operation {
+    K2_FILE_CREATE,
+    K2_FILE_WRITE,
+    K2_FILE_SYNC,
+    K2_FILE_RENAME,
+    K2_FILE_SYNC_DIRECTORY,
+    K2_FILE_UNLINK,
+    K2_FILE_INDEX_COMMIT, // an LMDB write transaction
+    K2_FILE_INDEX_COMMITTED, // just after it; can not fail, only be the end
+};
+
+// Test aid: called before every operation; a result other than 0 is the errno with which it fails.
+typedef int k2_file_hook(void *context, enum k2_file_operation operation);
+void k2_file_set_hook(k2_file_hook *hook, void *context); // NULL: none
+
+// 0 or the errno that the hook asks for; for the module that commits the index.
+int k2_file_ask_hook(enum k2_file_operation operation);
+
+// A new file for appending, which must not exist; mode 0640.
+K2_MUST_CHECK enum k2_status k2_file_create(const char *path, int *file, struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_file_write(int file, struct k2_slice bytes, uint64_t offset,
+                                           struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_file_sync(int file, struct k2_error *error); // data and length
+K2_MUST_CHECK enum k2_status k2_file_rename(const char *from, const char *to,
+                                            struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_file_sync_directory(const char *path, struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_file_unlink(const char *path, struct k2_error *error); // gone is OK
+K2_MUST_CHECK enum k2_status k2_file_make_directory(const char *path, struct k2_error *error);
+
+// Maps the first `size_bytes` bytes for reading; K2_CORRUPT when the file is missing or shorter.
+// The descriptor is closed. Unmapped with k2_file_unmap.
+K2_MUST_CHECK enum k2_status k2_file_map(const char *path, uint64_t size_bytes,
+                                         struct k2_slice *bytes, struct k2_error *error);
+void k2_file_unmap(struct k2_slice bytes);

@@ -1,0 +1,349 @@
+#include "engine/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/file_io.h"
+#include "format/base/alloc.h"
+#include "format/base/checksum.h"
+
+enum { CHECKSUM_BYTES = 4, MAX_READERS = 1024 };
+static const size_t map_bytes = (size_t)64 << 30; // sparse: address space, not disk
+
+static const char *const table_names[K2_STORE_TABLE_COUNT] = {
+    [K2_STORE_META] = "meta",
+    [K2_STORE_TABLE] = "table",
+    [K2_STORE_SCHEMA] = "schema",
+    [K2_STORE_SEGMENT] = "segment",
+    [K2_STORE_GROUP] = "group",
+    [K2_STORE_INSTRUMENT] = "instrument",
+    [K2_STORE_INSTRUMENT_NAME] = "instrument_name",
+    [K2_STORE_MEMBER] = "member",
+    [K2_STORE_COUNTER] = "counter",
+    [K2_STORE_PROGRESS] = "progress",
+    [K2_STORE_SEQUENCE] = "sequence",
+    [K2_STORE_COMMIT] = "commit",
+    [K2_STORE_TAG] = "tag",
+    [K2_STORE_RETIRED] = "retired",
+};
+
+struct k2_store {
+    MDB_env *environment;
+    MDB_dbi tables[K2_STORE_TABLE_COUNT];
+};
+
+struct k2_store_txn {
+    struct k2_store *store;
+    MDB_txn *txn;
+    uint8_t *scratch;          // a value with its checksum on the way in
+    size_t scratch_bytes;
+    bool write;
+};
+
+// The one place where LMDB's codes become ours.
+static enum k2_status fail(struct k2_error *error, int code, const char *what)
+{
+    switch (code) {
+    case MDB_MAP_FULL:
+        return k2_fail(error, K2_NO_SPACE, "index: %s: no space left in its 64 GiB map", what);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return k2_fail(error, K2_CORRUPT, "index: %s: %s; run `k2 repair`", what,
+                       mdb_strerror(code));
+    case MDB_READERS_FULL:
+        return k2_fail(error, K2_BUSY, "index: %s: %d readers are open; try again", what,
+                       MAX_READERS);
+    case EAGAIN:
+        return k2_fail(error, K2_BUSY,
+                       "index: %s: a process with the same pid in another pid namespace reads the "
+                       "store; share the pid namespace",
+                       what);
+    case MDB_PANIC:
+        return k2_fail(error, K2_IO, "index: %s: an earlier write failed; open the store again",
+                       what);
+    default:
+        if (code > 0) {
+            return k2_fail_errno(error, code, "index: %s", what);
+        }
+        return k2_fail(error, K2_IO, "index: %s: %s", what, mdb_strerror(code));
+    }
+}
+
+// All tables are opened once, in one transaction, before any other runs.
+static int open_tables(struct k2_store *store, bool write)
+{
+    MDB_txn *txn;
+    int code = mdb_txn_begin(store->environment, NULL, write ? 0 : MDB_RDONLY, &txn);
+    if (code != 0) {
+        return code;
+    }
+    for (int i = 0; i < K2_STORE_TABLE_COUNT && code == 0; i++) {
+        code = mdb_dbi_open(txn, table_names[i], write ? MDB_CREATE : 0, &store->tables[i]);
+    }
+    if (code != 0) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    return mdb_txn_commit(txn);
+}
+
+enum k2_status k2_store_open(struct k2_store **store, const char *path, bool write,
+                             struct k2_error *error)
+{
+    struct k2_store *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
+    }
+    int code = mdb_env_create(&self->environment);
+    if (code == 0) {
+        code = mdb_env_set_mapsize(self->environment, map_bytes);
+    }
+    if (code == 0) {
+        code = mdb_env_set_maxdbs(self->environment, K2_STORE_TABLE_COUNT);
+    }
+    if (code == 0) {
+        code = mdb_env_set_maxreaders(self->environment, MAX_READERS);
+    }
+    if (code == 0) {
+        unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (write ? 0u : (unsigned)MDB_RDONLY);
+        code = mdb_env_open(self->environment, path, flags, 0640);
+    }
+    if (code == 0) {
+        code = open_tables(self, write);
+    }
+    if (code != 0) {
+        k2_store_close(self);
+        if (code == MDB_NOTFOUND) {
+            return k2_fail(error, K2_NOT_FOUND, "index: %s: not complete", path);
+        }
+        return fail(error, code, "cannot open");
+    }
+    *store = self;
+    return K2_OK;
+}
+
+void k2_store_close(struct k2_store *store)
+{
+    if (store != NULL) {
+        mdb_env_close(store->environment);
+        k2_free(store);
+    }
+}
+
+enum k2_status k2_store_begin(struct k2_store *store, bool write, struct k2_store_txn **txn,
+                              struct k2_error *error)
+{
+    struct k2_store_txn *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
+    }
+    self->store = store;
+    self->write = write;
+    int code = mdb_txn_begin(store->environment, NULL, write ? 0 : MDB_RDONLY, &self->txn);
+    if (code != 0) {
+        k2_free(self);
+        return fail(error, code, "cannot begin a transaction");
+    }
+    *txn = self;
+    return K2_OK;
+}
+
+static void free_txn(struct k2_store_txn *txn)
+{
+    k2_free(txn->scratch);
+    k2_free(txn);
+}
+
+enum k2_status k2_store_commit(struct k2_store_txn *txn, struct k2_error *error)
+{
+    int refused = txn->write ? k2_file_ask_hook(K2_FILE_INDEX_COMMIT) : 0;
+    int code = refused;
+    if (refused != 0) {
+        mdb_txn_abort(txn->txn);
+    } else {
+        code = mdb_txn_commit(txn->txn);
+        if (txn->write) {
+            (void)k2_file_ask_hook(K2_FILE_INDEX_COMMITTED);
+        }
+    }
+    free_txn(txn);
+    return code == 0 ? K2_OK : fail(error, code, "cannot commit");
+}
+
+void k2_store_abort(struct k2_store_txn *txn)
+{
+    if (txn != NULL) {
+        mdb_txn_abort(txn->txn);
+        free_txn(txn);
+    }
+}
+
+uint64_t k2_store_txn_id(struct k2_store_txn *txn)
+{
+    return mdb_txn_id(txn->txn);
+}
+
+static uint32_t checksum_of(enum k2_store_table table, struct k2_slice key, struct k2_slice value)
+{
+    return (uint32_t)k2_checksum(value, k2_hash(key), (uint64_t)table);
+}
+
+static MDB_val value_of(struct k2_slice bytes)
+{
+    return (MDB_val){.mv_size = bytes.size_bytes, .mv_data = (void *)(uintptr_t)bytes.data};
+}
+
+static enum k2_status open_value(enum k2_store_table table, struct k2_slice key, MDB_val stored,
+                                 struct k2_slice *value, struct k2_error *error)
+{
+    struct k2_slice bytes = {stored.mv_data, stored.mv_size};
+    if (bytes.size_bytes >= CHECKSUM_BYTES) {
+        bytes.size_bytes -= CHECKSUM_BYTES;
+        uint32_t told;
+        memcpy(&told, bytes.data + bytes.size_bytes, CHECKSUM_BYTES);
+        if (told == checksum_of(table, key, bytes)) {
+            *value = bytes;
+            return K2_OK;
+        }
+    }
+    return k2_fail(error, K2_CORRUPT, "index: table %s: checksum mismatch; run `k2 repair`",
+                   table_names[table]);
+}
+
+enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
+                            struct k2_slice key, bool *found, struct k2_slice *value,
+                            struct k2_error *error)
+{
+    MDB_val wanted = value_of(key), stored;
+    int code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
+    *found = code == 0;
+    if (code == MDB_NOTFOUND) {
+        return K2_OK;
+    }
+    return code != 0 ? fail(error, code, "cannot read")
+                     : open_value(table, key, stored, value, error);
+}
+
+enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
+                            struct k2_slice key, struct k2_slice value, struct k2_error *error)
+{
+    size_t needed = value.size_bytes + CHECKSUM_BYTES;
+    if (needed > txn->scratch_bytes) {
+        uint8_t *scratch = k2_realloc(txn->scratch, needed, 1);
+        if (scratch == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
+        }
+        txn->scratch = scratch;
+        txn->scratch_bytes = needed;
+    }
+    uint32_t checksum = checksum_of(table, key, value);
+    if (value.size_bytes > 0) {
+        memcpy(txn->scratch, value.data, value.size_bytes);
+    }
+    memcpy(txn->scratch + value.size_bytes, &checksum, CHECKSUM_BYTES);
+    MDB_val wanted = value_of(key), stored = {.mv_size = needed, .mv_data = txn->scratch};
+    int code = mdb_put(txn->txn, txn->store->tables[table], &wanted, &stored, 0);
+    return code == 0 ? K2_OK : fail(error, code, "cannot write");
+}
+
+enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table table,
+                               struct k2_slice key, struct k2_error *error)
+{
+    MDB_val wanted = value_of(key);
+    int code = mdb_del(txn->txn, txn->store->tables[table], &wanted, NULL);
+    return code == 0 || code == MDB_NOTFOUND ? K2_OK : fail(error, code, "cannot delete");
+}
+
+enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_table table,
+                                    struct k2_store_cursor *cursor, struct k2_error *error)
+{
+    MDB_cursor *opened;
+    *cursor = (struct k2_store_cursor){.table = table};
+    int code = mdb_cursor_open(txn->txn, txn->store->tables[table], &opened);
+    if (code != 0) {
+        return fail(error, code, "cannot open a cursor");
+    }
+    cursor->cursor = opened;
+    return K2_OK;
+}
+
+void k2_store_cursor_close(struct k2_store_cursor *cursor)
+{
+    if (cursor->cursor != NULL) {
+        mdb_cursor_close(cursor->cursor);
+        cursor->cursor = NULL;
+    }
+}
+
+static enum k2_status move(struct k2_store_cursor *cursor, struct k2_slice key,
+                           MDB_cursor_op operation, struct k2_error *error)
+{
+    MDB_val found = value_of(key), stored;
+    int code = mdb_cursor_get(cursor->cursor, &found, &stored, operation);
+    cursor->found = code == 0;
+    if (code == MDB_NOTFOUND) {
+        return K2_OK;
+    }
+    if (code != 0) {
+        return fail(error, code, "cannot read");
+    }
+    cursor->key = (struct k2_slice){found.mv_data, found.mv_size};
+    return open_value(cursor->table, cursor->key, stored, &cursor->value, error);
+}
+
+enum k2_status k2_store_seek(struct k2_store_cursor *cursor, struct k2_slice key,
+                             struct k2_error *error)
+{
+    return move(cursor, key, key.size_bytes == 0 ? MDB_FIRST : MDB_SET_RANGE, error);
+}
+
+enum k2_status k2_store_next(struct k2_store_cursor *cursor, struct k2_error *error)
+{
+    return move(cursor, (struct k2_slice){0}, MDB_NEXT, error);
+}
+
+enum k2_status k2_store_last(struct k2_store_cursor *cursor, struct k2_error *error)
+{
+    return move(cursor, (struct k2_slice){0}, MDB_LAST, error);
+}
+
+// mdb_reader_list has no other form than text: "pid thread txnid" or "-" for an idle slot.
+static int note_reader(const char *line, void *context)
+{
+    uint64_t *oldest = context;
+    const char *last = strrchr(line, ' ');
+    if (last != NULL && last[1] >= '0' && last[1] <= '9') {
+        uint64_t txn_id = strtoull(last + 1, NULL, 10);
+        *oldest = txn_id < *oldest ? txn_id : *oldest;
+    }
+    return 0;
+}
+
+enum k2_status k2_store_oldest_reader(struct k2_store *store, uint64_t *txn_id,
+                                      struct k2_error *error)
+{
+    int dead = 0;
+    int code = mdb_reader_check(store->environment, &dead);
+    if (code != 0) {
+        return fail(error, code, "cannot check readers");
+    }
+    *txn_id = UINT64_MAX;
+    code = mdb_reader_list(store->environment, note_reader, txn_id);
+    return code < 0 ? fail(error, code, "cannot list readers") : K2_OK;
+}
+
+uint64_t k2_store_size_bytes(struct k2_store *store)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(store->environment, &info) != 0 || mdb_env_stat(store->environment, &stat)) {
+        return 0;
+    }
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}
