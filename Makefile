@@ -45,6 +45,7 @@ $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(OBJ)/format/schema/schema_builtin.o: $(wildcard format/schema/*.avsc)
 $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
 
 $(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
