@@ -1,59 +1,125 @@
-# K2: see README.md. `make help` lists the targets.
-CC ?= gcc
+# K2: see README.md. `make help` lists the targets; V=1 shows the commands.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 SAN ?=
+PREFIX ?= /usr/local
 VARIANT := $(if $(SAN),$(SAN),release)
 OUT := build$(if $(SAN),/$(SAN),)
-OBJ := build/obj/$(VARIANT)
+OBJ := build/obj/$(VARIANT)-$(notdir $(lastword $(CC)))
 
-WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
-CPPFLAGS := -I. -D_GNU_SOURCE
-CFLAGS := -std=c11 -g $(WARN) -fPIC
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes -Werror
+CPPFLAGS += -I. -D_GNU_SOURCE
+CFLAGS += -std=c11 -g $(WARN) -fPIC -fno-delete-null-pointer-checks
 ifeq ($(SAN),address)
-CFLAGS += -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
-LDFLAGS += -fsanitize=address,undefined
+SANITIZE := -O1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
 else ifeq ($(SAN),thread)
-CFLAGS += -O1 -fsanitize=thread
-LDFLAGS += -fsanitize=thread
+SANITIZE := -O1 -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+SANITIZE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+else ifeq ($(SAN),coverage)
+SANITIZE := -O1 --coverage
 else
-CFLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
-LDFLAGS += -Wl,-z,relro,-z,now -Wl,--as-needed
+CFLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+    -fstack-clash-protection -fcf-protection=full
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 endif
-LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lrdkafka -lavro -lcurl -lmicrohttpd -larchive -lz -lpthread -lm
+CFLAGS += $(SANITIZE)
+LDFLAGS += $(SANITIZE)
+LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lrdkafka -lavro -lcurl -lmicrohttpd -larchive -lz \
+    -lpthread -lm
 
 LIB_SRC := $(wildcard format/*/*.c engine/*.c ingest/*.c ingest/*/*.c query/*.c query/*/*.c)
-TOOL_SRC := $(wildcard tools/*.c)
-TEST_SRC := $(wildcard tests/*/test_*.c)
-SUPPORT_SRC := $(wildcard tests/support/*.c)
-FUZZ_SRC := $(wildcard fuzz/fuzz_*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o)
-TOOL_OBJ := $(TOOL_SRC:%.c=$(OBJ)/%.o)
 MAIN_OBJ := $(OBJ)/tools/main.o
-SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(OBJ)/%.o)
-TESTS := $(TEST_SRC:%.c=$(OBJ)/%)
+TOOL_OBJ := $(filter-out $(MAIN_OBJ),$(patsubst %.c,$(OBJ)/%.o,$(wildcard tools/*.c)))
+SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
+TESTS := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/*/test_*.c))
+BENCHES := $(patsubst %.c,$(OBJ)/%,$(wildcard tools/bench/bench_*.c))
+QUIET := $(if $(V),,@printf '%s\n' "  $(notdir $(lastword $(CC))) $(@:build/obj/%=%)";)
+FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
+REPLAYS := $(FUZZ_NAMES:%=$(OBJ)/fuzz/replay_%)
 
-all: $(OUT)/k2
+all: $(OUT)/k2                      ## the program build/k2
 
 $(OUT)/k2: $(MAIN_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(QUIET)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(OBJ)/libk2all.a: $(LIB_OBJ) $(filter-out $(MAIN_OBJ),$(TOOL_OBJ))
+$(OBJ)/libk2all.a: $(LIB_OBJ) $(TOOL_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
-$(OBJ)/%.o: %.c Makefile
+$(OBJ)/%.o: %.c Makefile | build/.deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/format/schema/schema_builtin.o: $(wildcard format/schema/*.avsc)
 $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
 
-$(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
+$(OBJ)/%: %.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(SUPPORT_OBJ) $(OBJ)/libk2all.a -lcmocka $(LIBS)
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(SUPPORT_OBJ) $(OBJ)/libk2all.a \
+	    -lcmocka $(LIBS)
 
-unit: $(TESTS)
-	@set -e; for t in $(TESTS); do echo "== $$t"; $$t; done
+$(OBJ)/fuzz/fuzz_%: fuzz/fuzz_%.c $(OBJ)/libk2all.a
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \
+	    $(OBJ)/libk2all.a $(LIBS)
 
-.PHONY: all unit
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TESTS:=.d)
+$(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(OBJ)/libk2all.a
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< fuzz/replay.c $(OBJ)/libk2all.a $(LIBS)
+
+# One line about missing packages instead of a compiler's error.
+build/.deps: tools/deps
+	@mkdir -p build
+	@tools/deps check build
+	@touch $@
+
+deps:                               ## installs the Debian packages that building and testing need
+	@tools/deps install build test
+
+tests: $(TESTS) $(REPLAYS) $(OUT)/k2
+unit: tests                         ## unit tests and fuzz corpora; SAN=address|thread; ONLY=word
+	@tests/run programs "$(or $(SAN),release)" $(foreach t,$(TESTS),$(if $(findstring $(ONLY),$t),$t)) \
+	    $(if $(ONLY),,$(REPLAYS))
+
+test:                               ## everything that CI runs; installs what it needs
+	@tools/deps install build test
+	@tests/run all
+
+torture:                            ## the long forms; SEED=n, MINUTES=n
+	@tests/run torture
+
+accept: $(OUT)/k2                   ## the acceptance program of ../shared, where it is; CASES="..."
+	@tests/run accept $(OUT)/k2 $(CASES)
+
+fuzz:                               ## one target: make fuzz FUZZ=name SECONDS=30
+	@$(MAKE) --no-print-directory SAN=fuzz CC=clang build/obj/fuzz-clang/fuzz/fuzz_$(FUZZ)
+	@tests/run fuzz $(FUZZ) $(or $(SECONDS),30)
+
+coverage:                           ## lines and branches that the unit tests reach
+	@$(MAKE) --no-print-directory SAN=coverage unit
+	@gcovr --root . --object-directory build/obj/coverage-gcc --filter 'format/|engine/|ingest/|query/' \
+	    --exclude-throw-branches --print-summary
+
+tidy:                               ## layout, layers, banned calls; clang-tidy and cppcheck
+	@tests/tidy/run
+
+demo: $(OUT)/k2                     ## a store from a broker to answers, in under a minute
+	@tools/demo/run $(OUT)/k2
+
+bench: $(BENCHES) $(OUT)/k2         ## figures of this machine, see tools/bench
+	@tools/bench/run $(OUT)/k2 $(BENCHES)
+
+clean:                              ## removes build/
+	@rm -rf build
+
+help:                               ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## *\(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+.PHONY: all deps tests unit test torture accept fuzz coverage tidy demo bench clean help
+.SECONDARY:
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(SUPPORT_OBJ:.o=.d) $(TESTS:=.d) \
+    $(BENCHES:=.d)

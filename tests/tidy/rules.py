@@ -1,0 +1,147 @@
+"""Rules that no compiler checks: layers, one module per library header, banned calls, lengths.
+
+usage: rules.py FILE...     prints one line per finding; ends with 1 if there is any
+"""
+import re
+import sys
+
+# What a file of a folder may include; the rest points upwards.
+LAYERS = {
+    "format": {"format"},
+    "engine": {"format", "engine"},
+    "ingest": {"format", "engine", "ingest"},
+    "query": {"format", "engine", "query"},
+    "tools": {"format", "engine", "ingest", "query", "tools"},
+    "tests": {"format", "engine", "ingest", "query", "tools", "tests"},
+    "fuzz": {"format", "engine", "ingest", "query", "tools", "tests", "fuzz"},
+}
+
+# The modules that may know a library. A library has one, unless two sides of it have nothing in common.
+LIBRARIES = {
+    "lmdb.h": {"engine/store.c"},
+    "xxhash.h": {"format/base/checksum.c"},
+    "zstd.h": None,
+    "lz4.h": None,
+    "lz4frame.h": None,
+    "jansson.h": None,
+    "avro.h": None,
+    "librdkafka/rdkafka.h": None,
+    "librdkafka/rdkafka_mock.h": None,
+    "curl/curl.h": None,
+    "microhttpd.h": {"query/http_server.c"},
+    "archive.h": None,
+    "archive_entry.h": None,
+    "zlib.h": None,
+}
+
+ALLOCATION = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf posix_memalign aligned_alloc"
+UNSAFE = ("gets strcpy stpcpy strcat sprintf vsprintf strtok atoi atol atoll alloca tmpnam mktemp "
+          "localtime localtime_r mktime ctime ctime_r asctime asctime_r tzset strftime setlocale rand srand system popen")
+FILES = ("open openat creat write pwrite pwritev writev fsync fdatasync rename renameat renameat2 unlink unlinkat "
+         "ftruncate truncate fallocate posix_fallocate mmap munmap mkdir mkdirat link linkat fopen")
+CALL = re.compile(r"(?<![\w.>])(%s)\s*\(")
+
+
+def call_pattern(names):
+    return re.compile(CALL.pattern % "|".join(names.split()))
+
+
+UNSAFE_CALL, ALLOCATION_CALL, FILE_CALL = map(call_pattern, (UNSAFE, ALLOCATION, FILES))
+MEMORY_OWNERS = {"format/base/alloc.c", "fuzz/replay.c"}
+FILE_OWNERS = {"engine/file_io.c"}
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
+MOST_LINES, MOST_FUNCTION_LINES, MOST_COLUMNS = 800, 70, 100
+
+
+def without_comments_and_texts(source):
+    """The same lines, with comments, strings and characters blanked."""
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match.group())
+    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, source, flags=re.S)
+
+
+def calls(path, number, line):
+    folder = path.split("/")[0]
+    if match := UNSAFE_CALL.search(line):
+        yield f"{path}:{number}: {match.group(1)} is banned"
+    if folder == "tests" or folder == "fuzz" or "/examples/" in path:
+        return
+    if path not in MEMORY_OWNERS and (match := ALLOCATION_CALL.search(line)):
+        yield f"{path}:{number}: {match.group(1)}: memory comes from format/base/alloc.h"
+    if folder in ("format", "engine") and path not in FILE_OWNERS and (match := FILE_CALL.search(line)):
+        yield f"{path}:{number}: {match.group(1)}: files are touched by engine/file_io.c alone"
+
+
+def functions(path, lines):
+    """A function begins with `{` in the first column and ends with `}` there (Linux braces)."""
+    begun = None
+    for number, line in enumerate(lines, 1):
+        if line.startswith("{"):
+            begun = number
+        elif line.startswith("}") and begun:
+            if number - begun - 1 > MOST_FUNCTION_LINES:
+                yield f"{path}:{begun}: a function of {number - begun - 1} lines, the most is {MOST_FUNCTION_LINES}"
+            begun = None
+
+
+def includes(path, source):
+    folder = path.split("/")[0]
+    for target in re.findall(r'^\s*#\s*include\s+"([^"]+)"', source, re.M):
+        top = target.split("/")[0]
+        if top not in LAYERS:
+            yield f'{path}: include "{target}": not written from the root'
+        elif top not in LAYERS.get(folder, LAYERS["tools"]):
+            yield f'{path}: include "{target}": {folder} must not know {top}'
+    own = path[:-2] + ".h"
+    first = re.search(r'^\s*#\s*include\s+["<]([^">]+)', source, re.M)
+    if path.endswith(".c") and f'"{own}"' in source and first and first.group(1) != own:
+        yield f"{path}: its own header is to be included first"
+
+
+def check(path, users):
+    with open(path, encoding="utf-8") as file:
+        source = file.read()
+    lines, bare = source.split("\n"), without_comments_and_texts(source).split("\n")
+    yield from includes(path, source)
+    for target in re.findall(r"^\s*#\s*include\s+<([^>]+)>", source, re.M):
+        if target in LIBRARIES and path.split("/")[0] not in ("tests", "fuzz"):
+            users.setdefault(target, set()).add(path)
+    if path.endswith(".h") and "#pragma once" not in source:
+        yield f"{path}: no #pragma once"
+    if path.endswith(".h") and not source.startswith("//"):
+        yield f"{path}: does not begin with what it is for"
+    if len(lines) > MOST_LINES + 1:
+        yield f"{path}: {len(lines) - 1} lines, the most is {MOST_LINES}"
+    for number, (line, code) in enumerate(zip(lines, bare), 1):
+        if len(line) > MOST_COLUMNS:
+            yield f"{path}:{number}: {len(line)} columns"
+        if UNFINISHED.search(line):
+            yield f"{path}:{number}: unfinished work"
+        yield from calls(path, number, code)
+    yield from functions(path, bare)
+
+
+def libraries(users):
+    for header, files in sorted(users.items()):
+        allowed = LIBRARIES[header]
+        if allowed is not None and files - allowed:
+            yield f"<{header}> is for {', '.join(sorted(allowed))}, but {', '.join(sorted(files - allowed))} includes it"
+        if allowed is None and len(files) > 1:
+            yield f"<{header}> is included by {', '.join(sorted(files))}: one module is to own it"
+        if header_users := [file for file in files if file.endswith(".h")]:
+            yield f"<{header}> leaks through {', '.join(header_users)}"
+
+
+def main(paths):
+    users, findings = {}, []
+    for path in paths:
+        findings += check(path, users)
+    findings += libraries(users)
+    for finding in findings:
+        print(finding)
+    print(f"rules: {len(paths)} files, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
