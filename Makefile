@@ -36,7 +36,7 @@ TOOL_OBJ := $(filter-out $(MAIN_OBJ),$(patsubst %.c,$(OBJ)/%.o,$(wildcard tools/
 SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
 TESTS := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/*/test_*.c))
 BENCHES := $(patsubst %.c,$(OBJ)/%,$(wildcard tools/bench/bench_*.c))
-QUIET := $(if $(V),,@printf '%s\n' "  $(notdir $(lastword $(CC))) $(@:build/obj/%=%)";)
+QUIET = $(if $(V),,@printf '%s\n' "  $(notdir $(lastword $(CC))) $(@:build/obj/%=%)";)
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 REPLAYS := $(FUZZ_NAMES:%=$(OBJ)/fuzz/replay_%)
 
@@ -82,8 +82,8 @@ deps:                               ## installs the Debian packages that buildin
 
 tests: $(TESTS) $(REPLAYS) $(OUT)/k2
 unit: tests                         ## unit tests and fuzz corpora; SAN=address|thread; ONLY=word
-	@tests/run programs "$(or $(SAN),release)" $(foreach t,$(TESTS),$(if $(findstring $(ONLY),$t),$t)) \
-	    $(if $(ONLY),,$(REPLAYS))
+	@tests/run programs "$(or $(SAN),release)" \
+	    $(if $(ONLY),$(foreach t,$(TESTS),$(if $(findstring $(ONLY),$t),$t)),$(TESTS) $(REPLAYS))
 
 test:                               ## everything that CI runs; installs what it needs
 	@tools/deps install build test
