@@ -56,6 +56,9 @@ $(OBJ)/%.o: %.c Makefile | build/.deps
 
 $(OBJ)/format/schema/schema_builtin.o: $(wildcard format/schema/*.avsc)
 $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
+ifeq ($(SAN),)
+$(OBJ)/format/codec/%.o: CFLAGS += -O3
+endif
 
 $(OBJ)/%: %.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)

@@ -1,0 +1,190 @@
+#include "format/codec/bitpack.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+
+#include "format/codec/bitpack_loops.h"
+
+static uint64_t load_word(const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le64toh(value);
+}
+
+static void store_word(uint8_t *bytes, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(bytes, &value, sizeof value);
+}
+
+static uint64_t mask_of(unsigned width)
+{
+    return width == 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+}
+
+static void scalar_pack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)
+{
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    for (size_t lane = 0; lane < K2_BITPACK_LANES; lane++) {
+        uint8_t *out = packed + lane * 8;
+        uint64_t word = 0;
+        unsigned shift = 0;
+        for (size_t row = 0; row < rows; row++) {
+            uint64_t value = values[row * K2_BITPACK_LANES + lane];
+            word |= value << shift;
+            shift += width;
+            if (shift >= 64) {
+                store_word(out, word);
+                out += K2_BITPACK_WORD_BYTES;
+                shift -= 64;
+                word = shift == 0 ? 0 : value >> (width - shift);
+            }
+        }
+        if (shift > 0) {
+            store_word(out, word);
+        }
+    }
+}
+
+static uint64_t lane_value(const uint8_t *packed, size_t row, size_t lane, unsigned width)
+{
+    size_t bit = row * width;
+    unsigned shift = (unsigned)(bit % 64);
+    const uint8_t *word = packed + bit / 64 * K2_BITPACK_WORD_BYTES + lane * 8;
+    uint64_t value = load_word(word) >> shift;
+    if (shift + width > 64) {
+        value |= load_word(word + K2_BITPACK_WORD_BYTES) << (64 - shift);
+    }
+    return value & mask_of(width);
+}
+
+static void scalar_unpack(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                          uint64_t divisor, int64_t *values)
+{
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t lane = 0; lane < K2_BITPACK_LANES; lane++) {
+            uint64_t value = base + divisor * lane_value(packed, row, lane, width);
+            values[row * K2_BITPACK_LANES + lane] = (int64_t)value;
+        }
+    }
+}
+
+static void scalar_unpack_sum(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                              uint64_t divisor, uint64_t slope, int64_t *values)
+{
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    uint64_t sum = base;
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t lane = 0; lane < K2_BITPACK_LANES; lane++) {
+            sum += slope + divisor * lane_value(packed, row, lane, width);
+            values[row * K2_BITPACK_LANES + lane] = (int64_t)sum;
+        }
+    }
+}
+
+const struct k2_bitpack_kernels k2_bitpack_scalar = {
+    .name = "scalar",
+    .pack = scalar_pack,
+    .unpack = scalar_unpack,
+    .unpack_sum = scalar_unpack_sum,
+    .range = loop_range,
+    .divide = loop_divide,
+    .delta_range = loop_delta_range,
+};
+
+size_t k2_bitpack_plain_size(size_t count, unsigned width)
+{
+    return (count * width + 7) / 8;
+}
+
+size_t k2_bitpack_size(size_t count, unsigned width)
+{
+    if (count < K2_BITPACK_LANE_COUNT_MIN) {
+        return k2_bitpack_plain_size(count, width);
+    }
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    return (rows * width + 63) / 64 * K2_BITPACK_WORD_BYTES;
+}
+
+void k2_bitpack_plain(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)
+{
+    uint64_t word = 0;
+    unsigned used = 0; // bits of `word`
+    for (size_t i = 0; i < count && width > 0; i++) {
+        word |= values[i] << used;
+        used += width;
+        if (used >= 64) {
+            store_word(packed, word);
+            packed += 8;
+            used -= 64;
+            word = used == 0 ? 0 : values[i] >> (width - used);
+        }
+    }
+    for (; used > 0; used = used > 8 ? used - 8 : 0) {
+        *packed++ = (uint8_t)word;
+        word >>= 8;
+    }
+}
+
+void k2_bitunpack_plain(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                        uint64_t divisor, int64_t *values)
+{
+    assert(count <= K2_BITPACK_VALUES && width <= 64);
+    uint8_t copy[K2_BITPACK_VALUES * 8 + 16]; // padded, so that a load may pass the end
+    size_t size = k2_bitpack_plain_size(count, width);
+    if (size > 0) {
+        memcpy(copy, packed, size);
+    }
+    memset(copy + size, 0, 16);
+    uint64_t mask = mask_of(width);
+    for (size_t i = 0; i < count; i++) {
+        size_t bit = i * width;
+        unsigned shift = (unsigned)(bit % 8);
+        uint64_t value = load_word(copy + bit / 8) >> shift;
+        if (shift + width > 64) {
+            value |= (uint64_t)copy[bit / 8 + 8] << (64 - shift);
+        }
+        values[i] = (int64_t)(base + divisor * (value & mask));
+    }
+}
+
+void k2_bitpack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)
+{
+    if (count < K2_BITPACK_LANE_COUNT_MIN) {
+        k2_bitpack_plain(values, count, width, packed);
+    } else if (width > 0) {
+        k2_bitpack_selected()->pack(values, count, width, packed);
+    }
+}
+
+void k2_bitunpack(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                  uint64_t divisor, int64_t *values)
+{
+    if (width == 0) {
+        for (size_t i = 0; i < count; i++) {
+            values[i] = (int64_t)base;
+        }
+    } else if (count < K2_BITPACK_LANE_COUNT_MIN) {
+        k2_bitunpack_plain(packed, count, width, base, divisor, values);
+    } else {
+        k2_bitpack_selected()->unpack(packed, count, width, base, divisor, values);
+    }
+}
+
+void k2_bitunpack_sum(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                      uint64_t divisor, uint64_t slope, int64_t *values)
+{
+    if (width > 0 && count >= K2_BITPACK_LANE_COUNT_MIN) {
+        k2_bitpack_selected()->unpack_sum(packed, count, width, base, divisor, slope, values);
+        return;
+    }
+    k2_bitunpack(packed, count, width, slope, divisor, values);
+    uint64_t sum = base;
+    for (size_t i = 0; i < count; i++) {
+        sum += (uint64_t)values[i];
+        values[i] = (int64_t)sum;
+    }
+}

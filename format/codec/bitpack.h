@@ -1,0 +1,78 @@
+// Bit packing and the loops over blocks behind the codecs, one table per instruction set.
+//
+// Values of `width` bits (0..64) are packed in one of two layouts, by count alone:
+//
+//   fewer than 512 values: one after the other, lowest bit first, ceil(count * width / 8) bytes
+//   else 16 lanes of 64-bit words: value i is row i / 16 of lane i % 16; a lane packs its rows
+//   lowest bit first into words, word k of lane l stands at byte (k * 16 + l) * 8
+//
+// The second is what SIMD likes: a row is unpacked with one shift for all lanes, and comes out in
+// natural order. Its last row counts as full. Every instruction set gives the same bytes.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    K2_BITPACK_LANES = 16,
+    K2_BITPACK_WORD_BYTES = K2_BITPACK_LANES * 8, // one word of every lane
+    K2_BITPACK_LANE_COUNT_MIN = 512,              // fewer values are packed without lanes
+    K2_BITPACK_VALUES = 1024,                     // the most values of a block
+};
+
+struct k2_bitpack_kernels {
+    const char *name;
+
+    // Packs ceil(count / 16) rows into lanes. `values` < 2^width; those behind the last value, up
+    // to the end of the row, are zero. `packed` has room for k2_bitpack_size.
+    void (*pack)(const uint64_t *values, size_t count, unsigned width, uint8_t *packed);
+
+    // values[i] = base + divisor * packed[i], for whole rows; wraps. Width 1..64.
+    void (*unpack)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                   uint64_t divisor, int64_t *values);
+
+    // values[i] = base + the sum of slope + divisor * packed[j] over j <= i; else like unpack.
+    void (*unpack_sum)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                       uint64_t divisor, uint64_t slope, int64_t *values);
+
+    // The least and the greatest of count >= 1 values.
+    void (*range)(const int64_t *values, size_t count, int64_t *min, int64_t *max);
+
+    // quotients[i] = (values[i] - min) / divisor, with divisor = odd << shift and odd * inverse = 1
+    // (mod 2^64). Gives the first index whose difference is no multiple, or count.
+    size_t (*divide)(const int64_t *values, size_t count, int64_t min, uint64_t odd,
+                     uint64_t inverse, unsigned shift, uint64_t *quotients);
+
+    // The range of values[i] - values[i - 1], i >= 1, of count >= 2 values; wraps.
+    void (*delta_range)(const uint64_t *values, size_t count, int64_t *min, int64_t *max);
+};
+
+extern const struct k2_bitpack_kernels k2_bitpack_scalar; // the reference
+extern const struct k2_bitpack_kernels k2_bitpack_avx2;
+bool k2_bitpack_avx2_usable(void); // by this build and this machine
+
+// The kernels that k2_codec_select chose, else the best usable ones.
+const struct k2_bitpack_kernels *k2_bitpack_selected(void);
+
+size_t k2_bitpack_size(size_t count, unsigned width); // bytes
+
+// Bits that `value` needs: 0 for 0.
+static inline unsigned k2_bitpack_width(uint64_t value)
+{
+    return value == 0 ? 0 : 64 - (unsigned)__builtin_clzll(value);
+}
+
+// Both layouts. `values` and `packed` as for the kernels; unpacking reads k2_bitpack_size bytes and
+// may write up to 15 values behind the last.
+void k2_bitpack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed);
+void k2_bitunpack(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                  uint64_t divisor, int64_t *values);
+void k2_bitunpack_sum(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                      uint64_t divisor, uint64_t slope, int64_t *values);
+
+// One after the other, whatever the count (at most 1,024).
+size_t k2_bitpack_plain_size(size_t count, unsigned width);
+void k2_bitpack_plain(const uint64_t *values, size_t count, unsigned width, uint8_t *packed);
+void k2_bitunpack_plain(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                        uint64_t divisor, int64_t *values);

@@ -1,0 +1,69 @@
+// Loops that the compiler turns into the vectors of whichever instruction set the including file
+// is compiled for. Included by one kernel file each; integers only, so that all agree bit by bit.
+#pragma once
+
+#include "format/codec/bitpack.h"
+
+static inline void loop_range(const int64_t *values, size_t count, int64_t *min, int64_t *max)
+{
+    int64_t least = values[0];
+    int64_t greatest = values[0];
+    for (size_t i = 1; i < count; i++) {
+        least = values[i] < least ? values[i] : least;
+        greatest = values[i] > greatest ? values[i] : greatest;
+    }
+    *min = least;
+    *max = greatest;
+}
+
+static inline void loop_subtract(const int64_t *values, size_t count, int64_t min,
+                                 uint64_t *quotients)
+{
+    for (size_t i = 0; i < count; i++) {
+        quotients[i] = (uint64_t)values[i] - (uint64_t)min;
+    }
+}
+
+// An exact multiple of an odd number times its inverse is the quotient; anything else comes out
+// above the greatest possible quotient.
+static inline size_t loop_divide(const int64_t *values, size_t count, int64_t min, uint64_t odd,
+                                 uint64_t inverse, unsigned shift, uint64_t *quotients)
+{
+    if (odd == 1 && shift == 0) {
+        loop_subtract(values, count, min, quotients);
+        return count;
+    }
+    uint64_t limit = UINT64_MAX / odd;
+    uint64_t low_bits = ((uint64_t)1 << shift) - 1;
+    for (size_t begin = 0; begin < count; begin += 64) {
+        size_t end = begin + 64 < count ? begin + 64 : count;
+        uint64_t wrong = 0;
+        for (size_t i = begin; i < end; i++) {
+            uint64_t difference = (uint64_t)values[i] - (uint64_t)min;
+            uint64_t quotient = (difference >> shift) * inverse;
+            quotients[i] = quotient;
+            wrong |= (difference & low_bits) | (uint64_t)(quotient > limit);
+        }
+        for (size_t i = begin; wrong != 0 && i < end; i++) {
+            uint64_t difference = (uint64_t)values[i] - (uint64_t)min;
+            if ((difference & low_bits) != 0 || quotients[i] > limit) {
+                return i;
+            }
+        }
+    }
+    return count;
+}
+
+static inline void loop_delta_range(const uint64_t *values, size_t count, int64_t *min,
+                                    int64_t *max)
+{
+    int64_t least = (int64_t)(values[1] - values[0]);
+    int64_t greatest = least;
+    for (size_t i = 2; i < count; i++) {
+        int64_t delta = (int64_t)(values[i] - values[i - 1]);
+        least = delta < least ? delta : least;
+        greatest = delta > greatest ? delta : greatest;
+    }
+    *min = least;
+    *max = greatest;
+}

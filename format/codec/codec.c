@@ -1,0 +1,211 @@
+#include "format/codec/codec.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "format/codec/codec_table.h"
+
+static const struct k2_codec *const codecs[] = {
+    [K2_CODEC_CONST] = &k2_codec_const,
+    [K2_CODEC_FOR] = &k2_codec_for,
+    [K2_CODEC_DELTA] = &k2_codec_delta,
+    [K2_CODEC_DICT] = &k2_codec_dict,
+};
+enum { CODEC_COUNT = sizeof codecs / sizeof codecs[0] };
+
+// Which kernels run is a property of the machine: found once, the same for every thread.
+static _Atomic(const struct k2_bitpack_kernels *) selected;
+
+static const struct k2_bitpack_kernels *best_kernels(void)
+{
+    return k2_bitpack_avx2_usable() ? &k2_bitpack_avx2 : &k2_bitpack_scalar;
+}
+
+const struct k2_bitpack_kernels *k2_bitpack_selected(void)
+{
+    const struct k2_bitpack_kernels *kernels =
+        atomic_load_explicit(&selected, memory_order_relaxed);
+    if (kernels == NULL) {
+        kernels = best_kernels();
+        atomic_store_explicit(&selected, kernels, memory_order_relaxed);
+    }
+    return kernels;
+}
+
+bool k2_codec_select(const char *instruction_set)
+{
+    if (strcmp(instruction_set, k2_bitpack_scalar.name) == 0) {
+        atomic_store(&selected, &k2_bitpack_scalar);
+        return true;
+    }
+    if (strcmp(instruction_set, k2_bitpack_avx2.name) == 0 && k2_bitpack_avx2_usable()) {
+        atomic_store(&selected, &k2_bitpack_avx2);
+        return true;
+    }
+    return false;
+}
+
+const char *k2_codec_selected(void)
+{
+    return k2_bitpack_selected()->name;
+}
+
+static const struct k2_codec *find_codec(uint8_t id)
+{
+    return id < CODEC_COUNT ? codecs[id] : NULL;
+}
+
+const char *k2_codec_name(uint8_t codec)
+{
+    const struct k2_codec *found = find_codec(codec);
+    return found == NULL ? NULL : found->name;
+}
+
+static uint64_t gcd(uint64_t left, uint64_t right)
+{
+    if (left == 0 || right == 0) {
+        return left | right;
+    }
+    unsigned shift = (unsigned)__builtin_ctzll(left | right);
+    left >>= __builtin_ctzll(left);
+    while (right != 0) {
+        right >>= __builtin_ctzll(right);
+        if (left > right) {
+            uint64_t swapped = left;
+            left = right;
+            right = swapped;
+        }
+        right -= left;
+    }
+    return left << shift;
+}
+
+// Newton: each step doubles the number of right bits, from three.
+static uint64_t inverse_of_odd(uint64_t odd)
+{
+    uint64_t inverse = odd;
+    for (int i = 0; i < 5; i++) {
+        inverse *= 2 - odd * inverse;
+    }
+    return inverse;
+}
+
+// The greatest divisor of all differences to the least value, and the quotients. A sample gives a
+// multiple of it; the exact division of all values proves it, or finds a difference that lowers it.
+static void divide(struct k2_block_plan *plan, const int64_t *values)
+{
+    const struct k2_bitpack_kernels *kernels = k2_bitpack_selected();
+    uint64_t divisor = 0;
+    size_t step = plan->count / 16 + 1;
+    for (size_t i = 0; i < plan->count && divisor != 1; i += step) {
+        divisor = gcd(divisor, (uint64_t)values[i] - (uint64_t)plan->min);
+    }
+    for (;;) {
+        divisor = divisor == 0 ? 1 : divisor;
+        unsigned shift = (unsigned)__builtin_ctzll(divisor);
+        uint64_t odd = divisor >> shift;
+        size_t wrong = kernels->divide(values, plan->count, plan->min, odd, inverse_of_odd(odd),
+                                       shift, plan->quotients);
+        if (wrong == plan->count) {
+            break;
+        }
+        divisor = gcd(divisor, (uint64_t)values[wrong] - (uint64_t)plan->min);
+    }
+    plan->divisor = divisor;
+}
+
+static void make_plan(struct k2_block_plan *plan, const int64_t *values, size_t value_count)
+{
+    assert(value_count >= 1 && value_count <= K2_BITPACK_VALUES);
+    const struct k2_bitpack_kernels *kernels = k2_bitpack_selected();
+    int64_t max;
+    plan->count = value_count;
+    plan->best_size = SIZE_MAX;
+    plan->delta_min = 0;
+    plan->delta_range = 0;
+    kernels->range(values, value_count, &plan->min, &max);
+    if (plan->min == max) {
+        plan->divisor = 1;
+        plan->max_quotient = 0;
+        return; // CONST needs no quotients
+    }
+    divide(plan, values);
+    plan->max_quotient = ((uint64_t)max - (uint64_t)plan->min) / plan->divisor;
+    memset(plan->quotients + value_count, 0, K2_BITPACK_LANES * sizeof plan->quotients[0]);
+    if (value_count > 1) {
+        int64_t delta_max;
+        kernels->delta_range(plan->quotients, value_count, &plan->delta_min, &delta_max);
+        plan->delta_range = (uint64_t)delta_max - (uint64_t)plan->delta_min;
+    }
+}
+
+static void encode_with(const struct k2_codec *codec, struct k2_block_plan *plan,
+                        struct k2_block_entry *entry, struct k2_buffer *out)
+{
+    *entry = (struct k2_block_entry){.codec = codec->id, .divisor = plan->divisor};
+    codec->encode(plan, entry, out);
+}
+
+void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_entry *entry,
+                     struct k2_buffer *out)
+{
+    struct k2_block_plan plan;
+    make_plan(&plan, values, value_count);
+    if (plan.max_quotient == 0) {
+        encode_with(&k2_codec_const, &plan, entry, out);
+        return;
+    }
+    // By id: of equal sizes the earlier, simpler codec wins.
+    const struct k2_codec *best = NULL;
+    for (size_t id = K2_CODEC_FOR; id < CODEC_COUNT; id++) {
+        size_t size = codecs[id]->size(&plan);
+        if (size < plan.best_size) {
+            plan.best_size = size;
+            best = codecs[id];
+        }
+    }
+    encode_with(best, &plan, entry, out);
+}
+
+bool k2_block_encode_as(uint8_t codec, const int64_t *values, size_t value_count,
+                        struct k2_block_entry *entry, struct k2_buffer *out)
+{
+    const struct k2_codec *found = find_codec(codec);
+    struct k2_block_plan plan;
+    make_plan(&plan, values, value_count);
+    if (plan.max_quotient == 0) {
+        memset(plan.quotients, 0, sizeof plan.quotients);
+    }
+    if (found == NULL || found->size(&plan) == SIZE_MAX) {
+        return false;
+    }
+    encode_with(found, &plan, entry, out);
+    return true;
+}
+
+enum k2_status k2_codec_check_payload(const struct k2_codec *codec,
+                                      const struct k2_block_entry *entry, struct k2_slice payload,
+                                      size_t needed_bytes, struct k2_error *error)
+{
+    if (entry->width_bits > 64) {
+        return k2_fail(error, K2_CORRUPT, "%s block: width of %u bits", codec->name,
+                       entry->width_bits);
+    }
+    if (payload.size_bytes < needed_bytes) {
+        return k2_fail(error, K2_CORRUPT, "%s block: %zu bytes, expected %zu", codec->name,
+                       payload.size_bytes, needed_bytes);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_block_decode(const struct k2_block_entry *entry, struct k2_slice payload,
+                               int64_t *values, size_t value_count, struct k2_error *error)
+{
+    assert(value_count >= 1 && value_count <= K2_BITPACK_VALUES);
+    const struct k2_codec *codec = find_codec(entry->codec);
+    if (codec == NULL) {
+        return k2_fail(error, K2_CORRUPT, "block with unknown codec %u", entry->codec);
+    }
+    return codec->decode(entry, payload, values, value_count, error);
+}

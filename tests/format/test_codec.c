@@ -1,0 +1,386 @@
+// Every codec gives back what it took, on every instruction set with the same bytes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "format/base/alloc.h"
+#include "format/codec/codec_table.h"
+
+enum { MOST = K2_BITPACK_VALUES };
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state * 0x2545f4914f6cdd1du;
+}
+
+// A shape of data: the value at `i` of a block, from a seeded generator.
+typedef int64_t make_value(uint64_t *random, size_t i);
+
+static int64_t constant(uint64_t *random, size_t i)
+{
+    (void)random;
+    (void)i;
+    return -7;
+}
+
+static int64_t least_of_all(uint64_t *random, size_t i)
+{
+    (void)random;
+    (void)i;
+    return INT64_MIN;
+}
+
+static int64_t extremes(uint64_t *random, size_t i)
+{
+    (void)random;
+    return i % 2 == 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int64_t three_extremes(uint64_t *random, size_t i)
+{
+    (void)i;
+    static const int64_t choices[] = {INT64_MIN, 0, INT64_MAX};
+    return choices[next_random(random) % 3];
+}
+
+static int64_t any_bits(uint64_t *random, size_t i)
+{
+    (void)i;
+    return (int64_t)next_random(random);
+}
+
+static int64_t counting(uint64_t *random, size_t i)
+{
+    (void)random;
+    return 1000000 + (int64_t)i;
+}
+
+static int64_t counting_by_tick(uint64_t *random, size_t i)
+{
+    (void)random;
+    return -5000 + 250 * (int64_t)i;
+}
+
+static int64_t falling(uint64_t *random, size_t i)
+{
+    (void)random;
+    return 5 - 1000000007 * (int64_t)i;
+}
+
+static int64_t milliseconds(uint64_t *random, size_t i)
+{
+    return 1394665200000000000 + (int64_t)(i * 20 + next_random(random) % 30) * 1000000;
+}
+
+static int64_t nanoseconds(uint64_t *random, size_t i)
+{
+    return 1394665200000000000 + (int64_t)(i * 1000000 + next_random(random) % 900000);
+}
+
+static int64_t prices(uint64_t *random, size_t i)
+{
+    (void)i;
+    return 3712000000 + (int64_t)(next_random(random) % 41) * 500000;
+}
+
+static int64_t far_apart(uint64_t *random, size_t i)
+{
+    (void)i;
+    return (int64_t)((next_random(random) % 9) * 0x123456789abcdfu);
+}
+
+static int64_t divisor_found_late(uint64_t *random, size_t i)
+{
+    (void)random;
+    return i == 777 ? 3000002 : (int64_t)(i % 100) * 1000000;
+}
+
+static int64_t odd_divisor(uint64_t *random, size_t i)
+{
+    (void)i;
+    return (int64_t)(next_random(random) % 1000) * 333333333333333;
+}
+
+static int64_t one_outlier(uint64_t *random, size_t i)
+{
+    (void)random;
+    return i == 100 ? INT64_MAX : 1;
+}
+
+static int64_t large_divisor(uint64_t *random, size_t i)
+{
+    (void)i;
+    return (int64_t)((next_random(random) % 3) << 62);
+}
+
+static const struct {
+    const char *name;
+    make_value *make;
+} shapes[] = {
+    {"constant", constant},
+    {"least of all", least_of_all},
+    {"extremes", extremes},
+    {"three extremes", three_extremes},
+    {"any bits", any_bits},
+    {"counting", counting},
+    {"counting by tick", counting_by_tick},
+    {"falling", falling},
+    {"milliseconds", milliseconds},
+    {"nanoseconds", nanoseconds},
+    {"prices", prices},
+    {"far apart", far_apart},
+    {"divisor found late", divisor_found_late},
+    {"odd divisor", odd_divisor},
+    {"one outlier", one_outlier},
+    {"large divisor", large_divisor},
+};
+enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
+
+static const size_t counts[] = {1,   2,   3,   15,  16,  17,  63,  64,  65,   100,  255, 256,
+                                511, 512, 513, 527, 528, 600, 777, 960, 1009, 1023, 1024};
+enum { COUNT_COUNT = sizeof counts / sizeof counts[0] };
+
+static const char *const sets[] = {"scalar", "avx2"};
+
+// The payload in memory of exactly its size, so that the address sanitizer sees a stray read.
+static void check_decode(const char *what, const struct k2_block_entry *entry,
+                         const struct k2_buffer *payload, const int64_t *values, size_t count)
+{
+    uint8_t *exact = malloc(payload->size_bytes);
+    int64_t *decoded = malloc((count + 64) * sizeof *decoded);
+    if (payload->size_bytes > 0) {
+        memcpy(exact, payload->data, payload->size_bytes);
+    }
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        if (!k2_codec_select(sets[i])) {
+            continue;
+        }
+        struct k2_error error = {0};
+        enum k2_status status = k2_block_decode(
+            entry, (struct k2_slice){exact, payload->size_bytes}, decoded, count, &error);
+        if (status != K2_OK || memcmp(decoded, values, count * sizeof *values) != 0) {
+            fail_msg("%s, %zu values, %s, %s: %s", what, count, k2_codec_name(entry->codec),
+                     sets[i], error.text);
+        }
+    }
+    free(exact);
+    free(decoded);
+}
+
+static void check_encode_agrees(const int64_t *values, size_t count,
+                                const struct k2_block_entry *entry, const struct k2_buffer *payload)
+{
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        if (!k2_codec_select(sets[i])) {
+            continue;
+        }
+        struct k2_buffer other;
+        struct k2_block_entry other_entry;
+        k2_buffer_init(&other, 1 << 20);
+        assert_true(k2_block_encode_as(entry->codec, values, count, &other_entry, &other));
+        assert_int_equal(other_entry.width_bits, entry->width_bits);
+        assert_true(other_entry.divisor == entry->divisor && other_entry.base == entry->base);
+        assert_int_equal(other.size_bytes, payload->size_bytes);
+        assert_true(k2_slice_equal(k2_buffer_slice(&other), k2_buffer_slice(payload)));
+        k2_buffer_deinit(&other);
+    }
+}
+
+static void fill(int64_t *values, size_t count, make_value *make, uint64_t seed)
+{
+    uint64_t random = seed * 0x9e3779b97f4a7c15u + 1;
+    for (size_t i = 0; i < count; i++) {
+        values[i] = make(&random, i);
+    }
+}
+
+static void every_shape_and_length_comes_back(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (size_t shape = 0; shape < SHAPE_COUNT; shape++) {
+        for (size_t i = 0; i < COUNT_COUNT; i++) {
+            struct k2_block_entry entry;
+            fill(values, counts[i], shapes[shape].make, i + 1);
+            k2_buffer_clear(&payload);
+            k2_block_encode(values, counts[i], &entry, &payload);
+            assert_false(payload.failed);
+            check_decode(shapes[shape].name, &entry, &payload, values, counts[i]);
+            check_encode_agrees(values, counts[i], &entry, &payload);
+        }
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void every_codec_that_can_hold_a_block_gives_it_back(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    size_t held[K2_CODEC_DICT + 1] = {0};
+    for (size_t shape = 0; shape < SHAPE_COUNT; shape++) {
+        for (size_t i = 0; i < COUNT_COUNT; i++) {
+            fill(values, counts[i], shapes[shape].make, i + 1);
+            for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_DICT; codec++) {
+                struct k2_block_entry entry;
+                k2_buffer_clear(&payload);
+                if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
+                    held[codec]++;
+                    check_decode(shapes[shape].name, &entry, &payload, values, counts[i]);
+                    check_encode_agrees(values, counts[i], &entry, &payload);
+                }
+            }
+        }
+    }
+    for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_DICT; codec++) {
+        assert_true(held[codec] > COUNT_COUNT);
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void every_width_comes_back_from_every_codec(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (unsigned width = 0; width <= 64; width++) {
+        for (size_t i = 0; i < COUNT_COUNT; i++) {
+            uint64_t random = width * 1000 + i + 1;
+            for (size_t k = 0; k < counts[i]; k++) {
+                uint64_t bits = width == 0 ? 0 : next_random(&random) >> (64 - width);
+                values[k] = (int64_t)bits - 12345;
+            }
+            for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_DELTA; codec++) {
+                struct k2_block_entry entry;
+                k2_buffer_clear(&payload);
+                if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
+                    check_decode("random bits", &entry, &payload, values, counts[i]);
+                    check_encode_agrees(values, counts[i], &entry, &payload);
+                }
+            }
+        }
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void every_length_comes_back(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (size_t count = 1; count <= MOST; count++) {
+        struct k2_block_entry entry;
+        fill(values, count, prices, count);
+        k2_buffer_clear(&payload);
+        k2_block_encode(values, count, &entry, &payload);
+        check_decode("prices", &entry, &payload, values, count);
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void the_cheapest_codec_is_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        make_value *make;
+        uint8_t codec, width_bits;
+        uint64_t divisor;
+        size_t size_bytes;
+    } rows[] = {
+        {"constant", constant, K2_CODEC_CONST, 0, 1, 0},
+        {"counting", counting, K2_CODEC_DELTA, 0, 1, 1},
+        {"counting by tick", counting_by_tick, K2_CODEC_DELTA, 0, 250, 1},
+        {"prices on a grid", prices, K2_CODEC_FOR, 6, 500000, 6 * 128},
+        {"milliseconds", milliseconds, K2_CODEC_DELTA, 6, 1000000, 6 * 128 + 1},
+        {"extremes", extremes, K2_CODEC_FOR, 1, UINT64_MAX, 128},
+        {"late", divisor_found_late, K2_CODEC_DICT, 7, 2, 7 * 128 + 2 + (101 * 26 + 7) / 8},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t values[MOST];
+        struct k2_block_entry entry;
+        struct k2_buffer payload;
+        k2_buffer_init(&payload, 1 << 20);
+        fill(values, MOST, rows[i].make, 3);
+        k2_block_encode(values, MOST, &entry, &payload);
+        if (entry.codec != rows[i].codec || entry.width_bits != rows[i].width_bits ||
+            entry.divisor != rows[i].divisor || payload.size_bytes != rows[i].size_bytes) {
+            fail_msg("%s: %s of %u bits, divisor %lu, %zu bytes", rows[i].name,
+                     k2_codec_name(entry.codec), entry.width_bits, (unsigned long)entry.divisor,
+                     payload.size_bytes);
+        }
+        k2_buffer_deinit(&payload);
+    }
+}
+
+static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    int64_t decoded[MOST + 64];
+    struct k2_error error;
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_DICT; codec++) {
+        struct k2_block_entry entry;
+        fill(values, MOST, far_apart, 1);
+        k2_buffer_clear(&payload);
+        assert_true(k2_block_encode_as(codec, values, MOST, &entry, &payload));
+        for (size_t size = 0; size < payload.size_bytes; size++) {
+            struct k2_slice cut = {payload.data, size};
+            assert_int_equal(k2_block_decode(&entry, cut, decoded, MOST, &error), K2_CORRUPT);
+        }
+        entry.width_bits = 65;
+        assert_int_equal(k2_block_decode(&entry, k2_buffer_slice(&payload), decoded, MOST, &error),
+                         K2_CORRUPT);
+    }
+    static const uint8_t unknown[] = {0, 5, 255};
+    for (size_t i = 0; i < sizeof unknown; i++) {
+        struct k2_block_entry entry = {.codec = unknown[i], .divisor = 1};
+        assert_null(k2_codec_name(unknown[i]));
+        assert_int_equal(k2_block_decode(&entry, k2_buffer_slice(&payload), decoded, MOST, &error),
+                         K2_CORRUPT);
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void instruction_sets_are_selected_by_name(void **state)
+{
+    (void)state;
+    assert_true(k2_codec_select("scalar"));
+    assert_string_equal(k2_codec_selected(), "scalar");
+    assert_false(k2_codec_select("abacus"));
+    assert_string_equal(k2_codec_selected(), "scalar");
+    if (k2_codec_select("avx2")) {
+        assert_string_equal(k2_codec_selected(), "avx2");
+    } else {
+        print_message("this machine or build has no AVX2: only the scalar kernels were tested\n");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(instruction_sets_are_selected_by_name),
+        cmocka_unit_test(every_shape_and_length_comes_back),
+        cmocka_unit_test(every_codec_that_can_hold_a_block_gives_it_back),
+        cmocka_unit_test(every_width_comes_back_from_every_codec),
+        cmocka_unit_test(every_length_comes_back),
+        cmocka_unit_test(the_cheapest_codec_is_chosen),
+        cmocka_unit_test(short_payloads_and_unknown_codecs_are_corrupt),
+    };
+    return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
+}
