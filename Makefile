@@ -60,10 +60,14 @@ ifeq ($(SAN),)
 $(OBJ)/format/codec/%.o: CFLAGS += -O3
 endif
 
-$(OBJ)/%: %.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
+$(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(SUPPORT_OBJ) $(OBJ)/libk2all.a \
 	    -lcmocka $(LIBS)
+
+$(OBJ)/tools/%: tools/%.c $(OBJ)/libk2all.a
+	@mkdir -p $(@D)
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(OBJ)/libk2all.a $(LIBS)
 
 $(OBJ)/fuzz/fuzz_%: fuzz/fuzz_%.c $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
@@ -110,11 +114,13 @@ coverage:                           ## lines and branches that the unit tests re
 tidy:                               ## layout, layers, banned calls; clang-tidy and cppcheck
 	@tests/tidy/run
 
-demo: $(OUT)/k2                     ## a store from a broker to answers, in under a minute
-	@tools/demo/run $(OUT)/k2
+demo:                               ## a store from a broker to answers, in under a minute
+	@tools/deps install build demo
+	@$(MAKE) --no-print-directory $(OUT)/k2 $(OBJ)/tools/demo/mock_broker
+	@tools/demo/run $(OUT)/k2 $(OBJ)/tools/demo/mock_broker
 
 bench: $(BENCHES) $(OUT)/k2         ## figures of this machine, see tools/bench
-	@tools/bench/run $(OUT)/k2 $(BENCHES)
+	@tools/bench/run $(OUT)/k2 $(dir $(OBJ)/tools/bench/x)
 
 clean:                              ## removes build/
 	@rm -rf build

@@ -1,0 +1,48 @@
+#include "tests/support/folder.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+void test_folder_make(char path[TEST_PATH_BYTES])
+{
+    const char *parent = getenv("TMPDIR");
+    (void)snprintf(path, TEST_PATH_BYTES, "%s/k2-test-XXXXXX",
+                   parent == NULL || parent[0] == '\0' ? "/tmp" : parent);
+    assert_non_null(mkdtemp(path));
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
+{
+    (void)stat;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+void test_folder_remove(const char *path)
+{
+    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+size_t test_folder_count(const char *path, const char *name)
+{
+    char folder_path[TEST_PATH_BYTES + 64];
+    (void)snprintf(folder_path, sizeof folder_path, "%s/%s", path, name);
+    DIR *folder = opendir(folder_path);
+    size_t count = 0;
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    return count;
+}
