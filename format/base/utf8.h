@@ -1,8 +1,15 @@
-// Is it UTF-8? RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+// UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "format/base/bytes.h"
 
 bool k2_utf8_is_valid(struct k2_slice text);
+
+// The length in bytes of the well-formed character at the start of `text` (not empty), or 0.
+size_t k2_utf8_length(struct k2_slice text);
+
+// Writes 1 to 4 bytes of a code point up to 0x10ffff and returns how many.
+size_t k2_utf8_write(uint8_t bytes[4], uint32_t code_point);
