@@ -55,10 +55,10 @@ K2_MUST_CHECK enum k2_status k2_engine_progress(struct k2_engine *engine, struct
 
 // Figures for `k2 stats`, /v1/stats and /metrics; all since the store began.
 struct k2_table_counters {
-    uint64_t rows;      // visible in the newest snapshot
+    uint64_t rows;                         // visible in the newest snapshot
     uint64_t stored, duplicates, rejected; // rows in = the sum of the three
     uint64_t groups, segments, bytes, instruments;
-    int64_t first_time_ns, last_time_ns;   // only if rows > 0
+    int64_t first_time_ns, last_time_ns; // only if rows > 0
 };
 K2_MUST_CHECK enum k2_status k2_engine_counters(struct k2_engine *engine,
                                                 const struct k2_table *table,

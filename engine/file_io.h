@@ -17,7 +17,7 @@ enum k2_file_operation {
     K2_FILE_RENAME,
     K2_FILE_SYNC_DIRECTORY,
     K2_FILE_UNLINK,
-    K2_FILE_INDEX_COMMIT, // an LMDB write transaction
+    K2_FILE_INDEX_COMMIT,    // an LMDB write transaction
     K2_FILE_INDEX_COMMITTED, // just after it; can not fail, only be the end
 };
 

@@ -10,17 +10,16 @@
 // has a row of it. Write handles only, one thread. K2_REJECTED: exchange empty or over 32 bytes,
 // symbol empty or over 255 bytes or not UTF-8.
 K2_MUST_CHECK enum k2_status k2_instrument_intern(struct k2_engine *engine,
-                                                  struct k2_slice exchange,
-                                                  struct k2_slice symbol, uint32_t *instrument,
-                                                  struct k2_error *error);
+                                                  struct k2_slice exchange, struct k2_slice symbol,
+                                                  uint32_t *instrument, struct k2_error *error);
 
 // The names of an interned id; borrowed from the engine. Write handles only.
 struct k2_instrument_name k2_instrument_name_of(struct k2_engine *engine, uint32_t instrument);
 
 struct k2_instrument {
     uint32_t id;
-    char *exchange, *symbol;   // owned by the list
-    uint64_t first_snapshot;   // the first commit that brought a row of it into the table
+    char *exchange, *symbol; // owned by the list
+    uint64_t first_snapshot; // the first commit that brought a row of it into the table
 };
 
 // The instruments that have a row in `table` as of `snapshot`, sorted by (exchange, symbol) bytes.

@@ -20,8 +20,8 @@ struct k2_plan_group {
 struct k2_plan {
     struct k2_plan_group *groups; // by (time_min, segment, offset)
     size_t group_count;
-    uint64_t newest_snapshot;     // of the state that was planned against
-    struct k2_segment_map *maps;  // owned
+    uint64_t newest_snapshot;    // of the state that was planned against
+    struct k2_segment_map *maps; // owned
     size_t map_count;
 };
 
@@ -31,7 +31,8 @@ struct k2_plan_request {
     uint64_t snapshot;                // groups whose commit_min is newer are left out
     const uint32_t *instruments;      // sorted ids, NULL = all
     size_t instrument_count;
-    bool headers_only; // list the groups, map nothing
+    bool unsorted_only; // leave out what a rewrite has sorted already (level > 0)
+    bool headers_only;  // list the groups, map nothing
 };
 
 K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,

@@ -30,14 +30,16 @@ struct k2_scan_request {
     const struct k2_table *table;
     uint64_t snapshot; // 0: the newest at opening
     bool has_start, has_end;
-    int64_t start_ns, end_ns; // start <= t < end
+    int64_t start_ns, end_ns;                     // start <= t < end
     const struct k2_scan_instrument *instruments; // NULL: all; else only these (may be 0 of them)
     size_t instrument_count;
     const size_t *columns; // indexes of the table's schema, in the order wanted; NULL: all
     size_t column_count;
     enum k2_order order;
-    uint64_t limit;                 // 0: none
+    uint64_t limit;                  // 0: none
     const struct k2_scan_key *after; // NULL, or continue behind this row (not with STORED)
+    bool with_commit;    // one more vector behind the columns: the snapshot that brought each row
+    bool unsorted_only;  // only what no rewrite has sorted yet
     size_t memory_bytes; // ceiling of the window's row data, default 32 MiB
 };
 

@@ -28,9 +28,8 @@ struct k2_snapshot {
 };
 
 // The newest one; id 0 for an empty store.
-K2_MUST_CHECK enum k2_status k2_snapshot_newest(struct k2_engine *engine,
-                                                struct k2_snapshot *snapshot,
-                                                struct k2_error *error);
+K2_MUST_CHECK enum k2_status
+k2_snapshot_newest(struct k2_engine *engine, struct k2_snapshot *snapshot, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_snapshot_get(struct k2_engine *engine, uint64_t id, bool *found,
                                              struct k2_snapshot *snapshot, struct k2_error *error);
 

@@ -39,7 +39,7 @@ struct k2_store {
 struct k2_store_txn {
     struct k2_store *store;
     MDB_txn *txn;
-    uint8_t *scratch;          // a value with its checksum on the way in
+    uint8_t *scratch; // a value with its checksum on the way in
     size_t scratch_bytes;
     bool write;
 };

@@ -46,7 +46,7 @@ static bool create_arrays(struct k2_row_batch *batch, bool with_commits)
 enum k2_status k2_row_batch_create(struct k2_row_batch **batch, const struct k2_schema *schema,
                                    size_t row_capacity, bool with_commits, struct k2_error *error)
 {
-    assert(row_capacity > 0 && row_capacity <= K2_GROUP_ROWS);
+    assert(row_capacity > 0 && row_capacity <= K2_BATCH_ROWS);
     struct k2_row_batch *self = k2_alloc_zero(1, sizeof *self);
     if (self != NULL) {
         self->schema = schema;

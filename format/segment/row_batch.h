@@ -9,7 +9,10 @@
 #include "format/base/buffer.h"
 #include "format/schema/schema.h"
 
-enum { K2_GROUP_ROWS = 65536 }; // the most rows of a batch and of a row group
+enum {
+    K2_GROUP_ROWS = 65536,             // the most rows of a row group and of a commit's batch
+    K2_BATCH_ROWS = 8 * K2_GROUP_ROWS, // the most rows of any batch: what a rewrite sorts at once
+};
 
 struct k2_text_ref {
     uint32_t offset; // into the batch's `text`
@@ -42,7 +45,7 @@ struct k2_row_batch {
     struct k2_buffer text;           // all texts, ceiling 1 GiB
 };
 
-// `row_capacity` at most K2_GROUP_ROWS; `with_commits` for rewrites.
+// `row_capacity` at most K2_BATCH_ROWS; `with_commits` for rewrites.
 K2_MUST_CHECK enum k2_status k2_row_batch_create(struct k2_row_batch **batch,
                                                  const struct k2_schema *schema,
                                                  size_t row_capacity, bool with_commits,

@@ -1,0 +1,381 @@
+#include "engine/commit.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/commit_log.h"
+#include "engine/dense.h"
+#include "engine/duplicates.h"
+#include "engine/engine_state.h"
+#include "engine/instruments.h"
+#include "engine/publish.h"
+#include "engine/row_order.h"
+#include "format/base/alloc.h"
+
+// A batch and what was found out about it.
+struct part {
+    const struct k2_table *table;
+    const struct k2_row_batch *batch; // borrowed; NULL: only counters
+    uint32_t *order;                  // owned: the rows to store, sorted
+    size_t stored;
+    uint8_t *fates;      // owned
+    uint32_t *conflicts; // owned
+    size_t conflict_count;
+    uint64_t duplicates, rejected;
+    struct k2_dense_changes *dense; // owned
+    struct k2_new_group group;      // once written
+};
+
+struct k2_commit {
+    struct k2_engine *engine;
+    struct part parts[K2_MAX_TABLES];
+    size_t part_count;
+    struct k2_buffer progress; // u32 key size, u32 value size, key, value, ...
+    size_t progress_count;
+};
+
+enum { PROGRESS_CEILING_BYTES = 16 << 20 };
+static const size_t group_ceiling_bytes = (size_t)2 << 30;
+
+enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **commit,
+                               struct k2_error *error)
+{
+    assert(engine->mode != K2_ENGINE_READ);
+    if (engine->broken) {
+        return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
+                       engine->path);
+    }
+    struct k2_commit *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    self->engine = engine;
+    k2_buffer_init(&self->progress, PROGRESS_CEILING_BYTES);
+    *commit = self;
+    return K2_OK;
+}
+
+void k2_commit_abort(struct k2_commit *commit)
+{
+    for (size_t i = 0; commit != NULL && i < commit->part_count; i++) {
+        k2_free(commit->parts[i].order);
+        k2_free(commit->parts[i].fates);
+        k2_free(commit->parts[i].conflicts);
+        k2_dense_changes_destroy(commit->parts[i].dense);
+    }
+    if (commit != NULL) {
+        k2_buffer_deinit(&commit->progress);
+    }
+    k2_free(commit);
+}
+
+static struct part *part_of(struct k2_commit *commit, const struct k2_table *table)
+{
+    for (size_t i = 0; i < commit->part_count; i++) {
+        if (commit->parts[i].table == table) {
+            return &commit->parts[i];
+        }
+    }
+    struct part *part = &commit->parts[commit->part_count++];
+    part->table = table;
+    return part;
+}
+
+static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
+                                 enum k2_numbering numbering, struct k2_error *error)
+{
+    const struct k2_row_batch *batch = part->batch;
+    bool by_key = numbering != K2_NUMBERING_DENSE;
+    enum k2_status status = K2_OK;
+    if (numbering == K2_NUMBERING_DENSE) {
+        status =
+            k2_dense_find(engine, part->table, batch, part->fates, &by_key, &part->dense, error);
+    }
+    if (status != K2_OK || !by_key) {
+        return status;
+    }
+    uint8_t *fates = k2_alloc_zero(batch->row_count, 1);
+    if (fates == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    status = k2_duplicates_by_key(engine, part->table, batch, part->order, fates, error);
+    for (size_t i = 0; i < batch->row_count && status == K2_OK; i++) {
+        part->fates[i] = part->fates[i] == K2_ROW_NEW ? fates[i] : part->fates[i];
+    }
+    k2_free(fates);
+    if (status == K2_OK && numbering != K2_NUMBERING_DENSE) {
+        status = k2_dense_note(engine, part->table, batch, part->fates, &part->dense, error);
+    }
+    return status;
+}
+
+// Leaves the new rows in `order`, and lists the conflicts in order of arrival.
+static void divide(struct part *part)
+{
+    size_t rows = part->batch->row_count;
+    for (size_t i = 0; i < rows; i++) {
+        uint32_t row = part->order[i];
+        if (part->fates[row] == K2_ROW_NEW) {
+            part->order[part->stored++] = row;
+        }
+    }
+    for (size_t i = 0; i < rows; i++) {
+        part->duplicates += part->fates[i] == K2_ROW_DUPLICATE;
+        if (part->fates[i] == K2_ROW_CONFLICT) {
+            part->conflicts[part->conflict_count++] = (uint32_t)i;
+        }
+    }
+    part->rejected += part->conflict_count;
+}
+
+enum k2_status k2_commit_add(struct k2_commit *commit, const struct k2_row_batch *batch,
+                             enum k2_numbering numbering, struct k2_commit_outcome *outcome,
+                             struct k2_error *error)
+{
+    const struct k2_table *table =
+        k2_engine_table(commit->engine, k2_slice_of(batch->schema->table));
+    assert(table != NULL && batch->row_count <= K2_GROUP_ROWS);
+    if (table->schema != batch->schema) {
+        return k2_fail(error, K2_BAD_REQUEST, "table %s: the rows are of an older schema",
+                       table->schema->table);
+    }
+    struct part *part = part_of(commit, table);
+    assert(part->batch == NULL);
+    part->batch = batch;
+    part->order = k2_alloc_zero(batch->row_count, sizeof *part->order);
+    part->fates = k2_alloc_zero(batch->row_count, 1);
+    part->conflicts = k2_alloc_zero(batch->row_count, sizeof *part->conflicts);
+    if (part->order == NULL || part->fates == NULL || part->conflicts == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    enum k2_status status = k2_row_order(batch, part->order, error);
+    if (status == K2_OK) {
+        status = find_fates(commit->engine, part, numbering, error);
+    }
+    if (status != K2_OK) {
+        k2_error_annotate(error, "table %s", table->schema->table);
+        return status;
+    }
+    divide(part);
+    *outcome = (struct k2_commit_outcome){
+        .stored = part->stored,
+        .duplicates = part->duplicates,
+        .conflicts = part->conflicts,
+        .conflict_count = part->conflict_count,
+    };
+    return K2_OK;
+}
+
+enum k2_status k2_commit_set_progress(struct k2_commit *commit, struct k2_slice key,
+                                      struct k2_slice value, struct k2_error *error)
+{
+    if (key.size_bytes == 0 || key.size_bytes > 500) {
+        return k2_fail(error, K2_BAD_REQUEST, "progress: a key of %zu bytes", key.size_bytes);
+    }
+    k2_put_u32(&commit->progress, (uint32_t)key.size_bytes);
+    k2_put_u32(&commit->progress, (uint32_t)value.size_bytes);
+    k2_put_bytes(&commit->progress, key.data, key.size_bytes);
+    k2_put_bytes(&commit->progress, value.data, value.size_bytes);
+    commit->progress_count++;
+    return k2_buffer_check(&commit->progress, "progress", error);
+}
+
+void k2_commit_count_rejected(struct k2_commit *commit, const struct k2_table *table, uint64_t rows)
+{
+    part_of(commit, table)->rejected += rows;
+}
+
+static struct k2_progress_marker next_marker(struct k2_byte_reader *reader)
+{
+    uint32_t key_bytes = k2_read_u32(reader), value_bytes = k2_read_u32(reader);
+    struct k2_progress_marker marker;
+    marker.key = k2_read_bytes(reader, key_bytes);
+    marker.value = k2_read_bytes(reader, value_bytes);
+    return marker;
+}
+
+static enum k2_status write_parts(struct k2_commit *commit, struct k2_snapshot *snapshot,
+                                  const struct k2_progress_marker *markers, uint32_t *group_count,
+                                  struct k2_error *error)
+{
+    struct k2_engine *engine = commit->engine;
+    struct k2_row_group_info info = {
+        .commit = snapshot->id,
+        .commit_time_ns = snapshot->time_ns,
+        .markers = markers,
+        .marker_count = commit->progress_count,
+    };
+    struct k2_buffer scratch;
+    k2_buffer_init(&scratch, group_ceiling_bytes);
+    for (size_t i = 0; i < commit->part_count; i++) {
+        info.part_count += commit->parts[i].stored > 0;
+    }
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < commit->part_count && status == K2_OK; i++) {
+        struct part *part = &commit->parts[i];
+        if (part->stored == 0) {
+            continue;
+        }
+        status = k2_publish_write(engine, &engine->tail, part->table, part->batch, part->order,
+                                  part->stored, &info, &scratch, &part->group, error);
+        info.part++;
+        info.marker_count = 0; // the first part has them
+        snapshot->tables[snapshot->table_count].table_id = part->table->id;
+        snapshot->tables[snapshot->table_count++].added = part->stored;
+    }
+    k2_buffer_deinit(&scratch);
+    *group_count = info.part_count;
+    return status == K2_OK && info.part_count > 0 ? k2_tail_sync(engine, &engine->tail, error)
+                                                  : status;
+}
+
+static enum k2_status index_members(struct k2_engine *engine, struct k2_store_txn *txn,
+                                    const struct part *part, uint64_t snapshot,
+                                    uint64_t *added_count, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    uint32_t before = 0;
+    for (size_t i = 0; i < part->stored && status == K2_OK; i++) {
+        uint32_t instrument = part->batch->keys[part->order[i]].instrument;
+        if (instrument != before) {
+            bool added;
+            status = k2_member_add(engine, txn, part->table, instrument, snapshot, &added, error);
+            *added_count += added;
+            before = instrument;
+        }
+    }
+    return status;
+}
+
+static enum k2_status index_part(struct k2_engine *engine, struct k2_store_txn *txn,
+                                 const struct part *part, uint64_t snapshot, struct k2_error *error)
+{
+    uint64_t instruments = 0;
+    enum k2_status status = K2_OK;
+    if (part->stored > 0) {
+        status = k2_publish_add(txn, &part->group, error);
+        if (status == K2_OK) {
+            status = index_members(engine, txn, part, snapshot, &instruments, error);
+        }
+    }
+    if (status == K2_OK) {
+        status = k2_dense_store(part->dense, txn, error);
+    }
+    if (status == K2_OK) {
+        status = k2_publish_count(txn, part->table, part->stored, part->duplicates, part->rejected,
+                                  instruments, error);
+    }
+    return status;
+}
+
+static enum k2_status index_commit(struct k2_commit *commit, struct k2_store_txn *txn,
+                                   const struct k2_snapshot *snapshot,
+                                   const struct k2_progress_marker *markers, uint32_t group_count,
+                                   struct k2_error *error)
+{
+    struct k2_engine *engine = commit->engine;
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < commit->part_count && status == K2_OK; i++) {
+        status = index_part(engine, txn, &commit->parts[i], snapshot->id, error);
+    }
+    for (size_t i = 0; i < commit->progress_count && status == K2_OK; i++) {
+        status = k2_store_put(txn, K2_STORE_PROGRESS, markers[i].key, markers[i].value, error);
+    }
+    if (status == K2_OK && group_count > 0) {
+        status = k2_publish_tail(engine, &engine->tail, group_count, txn, error);
+        if (status == K2_OK) {
+            status = k2_instruments_store(engine, txn, error);
+        }
+        if (status == K2_OK) {
+            status = k2_commit_log_append(txn, snapshot, error);
+        }
+    }
+    return status;
+}
+
+static void committed(struct k2_engine *engine, const struct k2_snapshot *snapshot,
+                      uint32_t group_count)
+{
+    if (group_count == 0) {
+        return;
+    }
+    engine->newest = *snapshot;
+    engine->tail.committed_bytes = engine->tail.written_bytes;
+    engine->tail.group_count += group_count;
+    k2_instruments_committed(engine);
+    if (engine->tail.written_bytes >= K2_TAIL_CEILING_BYTES) {
+        k2_tail_seal(engine, &engine->tail, true);
+    }
+}
+
+static enum k2_status write_commit(struct k2_commit *commit, struct k2_snapshot *snapshot,
+                                   const struct k2_progress_marker *markers, struct k2_error *error)
+{
+    struct k2_engine *engine = commit->engine;
+    struct k2_store_txn *txn = NULL;
+    uint32_t group_count = 0;
+    enum k2_status status = write_parts(commit, snapshot, markers, &group_count, error);
+    if (status == K2_OK) {
+        status = k2_store_begin(engine->store, true, &txn, error);
+    }
+    if (status == K2_OK) {
+        status = index_commit(commit, txn, snapshot, markers, group_count, error);
+        if (status != K2_OK) {
+            k2_store_abort(txn);
+        } else {
+            status = k2_store_commit(txn, error);
+            engine->broken = status != K2_OK && status != K2_NO_SPACE;
+        }
+    }
+    if (status == K2_OK) {
+        committed(engine, snapshot, group_count);
+    } else {
+        // What was written lies behind the committed length - or not, if the commit is unclear.
+        k2_tail_seal(engine, &engine->tail, engine->broken);
+    }
+    return status;
+}
+
+static bool is_empty(const struct k2_commit *commit, size_t *stored)
+{
+    uint64_t counted = 0;
+    *stored = 0;
+    for (size_t i = 0; i < commit->part_count; i++) {
+        *stored += commit->parts[i].stored;
+        counted += commit->parts[i].duplicates + commit->parts[i].rejected;
+    }
+    return *stored == 0 && counted == 0 && commit->progress_count == 0;
+}
+
+enum k2_status k2_commit_finish(struct k2_commit *commit, uint64_t *snapshot,
+                                struct k2_error *error)
+{
+    struct k2_engine *engine = commit->engine;
+    size_t stored;
+    enum k2_status status = K2_OK;
+    if (!is_empty(commit, &stored)) {
+        struct k2_snapshot next = {
+            .id = engine->newest.id + 1,
+            .parent = engine->newest.id,
+            .time_ns = k2_engine_next_time_ns(engine),
+            .operation = K2_OPERATION_APPEND,
+        };
+        struct k2_byte_reader reader = {.rest = k2_buffer_slice(&commit->progress)};
+        struct k2_progress_marker *markers = k2_alloc_zero(commit->progress_count, sizeof *markers);
+        if (markers == NULL) {
+            status = k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+        }
+        for (size_t i = 0; i < commit->progress_count && status == K2_OK; i++) {
+            markers[i] = next_marker(&reader);
+        }
+        if (status == K2_OK) {
+            status = write_commit(commit, &next, markers, error);
+        }
+        k2_free(markers);
+    }
+    if (status == K2_OK) {
+        *snapshot = engine->newest.id;
+    }
+    k2_commit_abort(commit); // frees
+    return status;
+}

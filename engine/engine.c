@@ -1,0 +1,320 @@
+#include "engine/engine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/commit_log.h"
+#include "engine/engine_state.h"
+#include "engine/file_io.h"
+#include "engine/garbage.h"
+#include "engine/index_records.h"
+#include "engine/volume.h"
+#include "format/base/alloc.h"
+
+static const char format_version[] = "0.1"; // of the index; another first number is refused
+
+static bool path_of(const struct k2_engine *engine, const char *name, char path[K2_PATH_BYTES])
+{
+    int size = snprintf(path, K2_PATH_BYTES, "%s/%s", engine->path, name);
+    return size > 0 && size < K2_PATH_BYTES;
+}
+
+void k2_engine_segment_path(const struct k2_engine *engine, uint64_t segment_id, const char *suffix,
+                            char path[K2_PATH_BYTES])
+{
+    int size = suffix == NULL ? snprintf(path, K2_PATH_BYTES, "%s/segments", engine->path)
+                              : snprintf(path, K2_PATH_BYTES, "%s/segments/%016llx%s", engine->path,
+                                         (unsigned long long)segment_id, suffix);
+    if (size < 0 || size >= K2_PATH_BYTES) {
+        path[0] = '\0'; // k2_engine_open refused such a path
+    }
+}
+
+static bool has_file(const struct k2_engine *engine, const char *name)
+{
+    char path[K2_PATH_BYTES];
+    struct stat status;
+    return path_of(engine, name, path) && stat(path, &status) == 0 && status.st_size > 0;
+}
+
+static bool has_segments(const struct k2_engine *engine)
+{
+    char path[K2_PATH_BYTES];
+    k2_engine_segment_path(engine, 0, NULL, path);
+    DIR *folder = opendir(path);
+    bool found = false;
+    for (struct dirent *entry; folder != NULL && !found && (entry = readdir(folder)) != NULL;) {
+        const char *dot = strrchr(entry->d_name, '.');
+        found = dot != NULL && strcmp(dot, ".k2s") == 0;
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    return found;
+}
+
+// Takes LOCK or fails with K2_BUSY and the pid of who has it. The lock goes with the process.
+static enum k2_status take_lock(struct k2_engine *engine, struct k2_error *error)
+{
+    char path[K2_PATH_BYTES], pid[32] = "";
+    (void)path_of(engine, "LOCK", path);
+    engine->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (engine->lock_file < 0) {
+        return k2_fail_errno(error, errno, "%s: cannot open", path);
+    }
+    if (flock(engine->lock_file, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t size = pread(engine->lock_file, pid, sizeof pid - 1, 0);
+        pid[size > 0 ? strcspn(pid, "\n") : 0] = '\0';
+        return k2_fail(error, K2_BUSY, "%s: process %s writes to this store; wait for it or end it",
+                       engine->path, pid[0] != '\0' ? pid : "unknown");
+    }
+    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(engine->lock_file, 0) != 0 ||
+        pwrite(engine->lock_file, pid, (size_t)size, 0) != size) {
+        return k2_fail_errno(error, errno, "%s: cannot write", path);
+    }
+    return K2_OK;
+}
+
+static enum k2_status make_folders(struct k2_engine *engine, struct k2_error *error)
+{
+    static const char *const names[] = {"", "index", "segments"};
+    enum k2_status status = K2_OK;
+    char path[K2_PATH_BYTES];
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == K2_OK; i++) {
+        (void)path_of(engine, names[i], path);
+        status = k2_file_make_directory(path, error);
+    }
+    return status;
+}
+
+// Is there a store to open? Creates the folders of a new one.
+static enum k2_status find_store(struct k2_engine *engine, struct k2_error *error)
+{
+    struct stat folder;
+    bool exists = stat(engine->path, &folder) == 0;
+    if (exists && !S_ISDIR(folder.st_mode)) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: not a folder", engine->path);
+    }
+    if (exists && !has_file(engine, "index/data.mdb")) {
+        if (has_segments(engine)) {
+            return k2_fail(error, K2_CORRUPT,
+                           "%s: there are segments but no index; run `k2 repair`", engine->path);
+        }
+        exists = false;
+    }
+    if (!exists && engine->mode != K2_ENGINE_CREATE) {
+        return k2_fail(error, K2_NOT_FOUND,
+                       "%s: no store here; name one with --data, or load data to create it",
+                       engine->path);
+    }
+    enum k2_status status = engine->mode == K2_ENGINE_CREATE ? make_folders(engine, error) : K2_OK;
+    if (status == K2_OK) {
+        status = k2_volume_check(engine->path, error);
+    }
+    return status;
+}
+
+static enum k2_status put_meta(struct k2_store_txn *txn, const char *name, struct k2_slice value,
+                               struct k2_error *error)
+{
+    return k2_store_put(txn, K2_STORE_META, k2_slice_of(name), value, error);
+}
+
+static enum k2_status initialise(struct k2_engine *engine, struct k2_store_txn *txn,
+                                 struct k2_error *error)
+{
+    if (getrandom(engine->store_id, sizeof engine->store_id, 0) != sizeof engine->store_id) {
+        return k2_fail_errno(error, errno, "%s: no random bytes", engine->path);
+    }
+    struct k2_slice id = {engine->store_id, sizeof engine->store_id};
+    enum k2_status status = put_meta(txn, "format", k2_slice_of(format_version), error);
+    if (status == K2_OK) {
+        status = put_meta(txn, "store_id", id, error);
+    }
+    return status == K2_OK ? k2_catalog_put_builtin(txn, error) : status;
+}
+
+static enum k2_status get_number(struct k2_store_txn *txn, const char *name, uint64_t *number,
+                                 struct k2_error *error)
+{
+    struct k2_slice value;
+    bool found;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_META, k2_slice_of(name), &found, &value, error);
+    *number = status == K2_OK && found ? k2_index_number(value) : 0;
+    return status;
+}
+
+static enum k2_status read_meta(struct k2_engine *engine, struct k2_store_txn *txn, bool *found,
+                                struct k2_error *error)
+{
+    struct k2_slice value;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_META, k2_slice_of("format"), found, &value, error);
+    if (status != K2_OK || !*found) {
+        return status;
+    }
+    if (value.size_bytes < 2 || memcmp(value.data, format_version, 2) != 0) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "%s: index format %.*s, this program reads %s; use a newer k2", engine->path,
+                       (int)value.size_bytes, (const char *)value.data, format_version);
+    }
+    status = k2_store_get(txn, K2_STORE_META, k2_slice_of("store_id"), found, &value, error);
+    if (status == K2_OK && (!*found || value.size_bytes != sizeof engine->store_id)) {
+        return k2_fail(error, K2_CORRUPT, "%s: the index has no store id", engine->path);
+    }
+    if (status == K2_OK) {
+        memcpy(engine->store_id, value.data, sizeof engine->store_id);
+        status = k2_commit_log_newest(txn, &engine->newest, error);
+    }
+    return status;
+}
+
+// A writer's start: a new run, durable before anything of it is written.
+static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    bool found = false;
+    enum k2_status status = k2_store_begin(engine->store, true, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = read_meta(engine, txn, &found, error);
+    if (status == K2_OK && !found) {
+        status = initialise(engine, txn, error);
+    }
+    if (status == K2_OK) {
+        status = get_number(txn, "run", &engine->run, error);
+    }
+    if (status == K2_OK) {
+        engine->run++;
+        engine->run_base = engine->newest.id;
+        struct k2_index_value value = k2_index_value_number(engine->run);
+        status = put_meta(txn, "run", k2_index_value_slice(&value), error);
+    }
+    if (status == K2_OK) {
+        status = k2_engine_load_tables(engine, txn, error);
+    }
+    if (status == K2_OK) {
+        status = k2_instruments_open(engine, txn, error);
+    }
+    if (status != K2_OK) {
+        k2_store_abort(txn);
+        return status;
+    }
+    status = k2_store_commit(txn, error);
+    if (status == K2_OK) {
+        status = k2_garbage_sweep(engine, error);
+    }
+    return status == K2_OK ? k2_garbage_collect(engine, NULL, error) : status;
+}
+
+static enum k2_status begin_reading(struct k2_engine *engine, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    bool found = false;
+    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = read_meta(engine, txn, &found, error);
+    if (status == K2_OK && !found) {
+        status = k2_fail(error, K2_NOT_FOUND, "%s: no store here yet", engine->path);
+    }
+    if (status == K2_OK) {
+        status = k2_engine_load_tables(engine, txn, error);
+    }
+    k2_store_abort(txn);
+    return status;
+}
+
+enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum k2_engine_mode mode,
+                              struct k2_error *error)
+{
+    struct k2_engine *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "%s: out of memory", path);
+    }
+    self->lock_file = -1;
+    self->mode = mode;
+    (void)pthread_mutex_init(&self->tables_lock, NULL);
+    self->path = k2_alloc_text(path, strlen(path));
+    enum k2_status status = K2_OK;
+    if (self->path == NULL) {
+        status = k2_fail(error, K2_NO_MEMORY, "%s: out of memory", path);
+    } else if (path[0] == '\0' || strlen(path) > K2_PATH_BYTES - 64) {
+        status = k2_fail(error, K2_BAD_REQUEST, "data folder: a path of 1 to %d bytes is needed",
+                         K2_PATH_BYTES - 64);
+    } else {
+        status = find_store(self, error);
+    }
+    char index[K2_PATH_BYTES];
+    if (status == K2_OK && mode != K2_ENGINE_READ) {
+        status = take_lock(self, error);
+    }
+    if (status == K2_OK) {
+        (void)path_of(self, "index", index);
+        status = k2_store_open(&self->store, index, mode != K2_ENGINE_READ, error);
+    }
+    if (status == K2_OK) {
+        status = mode == K2_ENGINE_READ ? begin_reading(self, error) : begin_run(self, error);
+    }
+    if (status != K2_OK) {
+        k2_engine_close(self);
+        return status;
+    }
+    *engine = self;
+    return K2_OK;
+}
+
+void k2_engine_close(struct k2_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    k2_tail_seal(engine, &engine->tail, engine->broken);
+    k2_instruments_close(engine);
+    k2_store_close(engine->store);
+    for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
+        k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);
+        k2_free(engine->members[i].bits);
+    }
+    for (size_t i = 0; i < engine->old_schema_count; i++) {
+        k2_schema_destroy(engine->old_schemas[i]);
+    }
+    if (engine->lock_file >= 0) {
+        (void)close(engine->lock_file);
+    }
+    (void)pthread_mutex_destroy(&engine->tables_lock);
+    k2_free(engine->path);
+    k2_free(engine);
+}
+
+int64_t k2_engine_next_time_ns(const struct k2_engine *engine)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t time_ns = ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000) * 1000;
+    int64_t least_ns = engine->newest.time_ns + 1000;
+    return time_ns > least_ns ? time_ns : least_ns;
+}
+
+const char *k2_engine_path(const struct k2_engine *engine)
+{
+    return engine->path;
+}
+
+const uint8_t *k2_engine_store_id(const struct k2_engine *engine)
+{
+    return engine->store_id;
+}

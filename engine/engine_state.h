@@ -1,0 +1,85 @@
+// What an open engine holds. For the modules of this folder only.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "engine/snapshot.h"
+#include "engine/store.h"
+#include "engine/tail.h"
+#include "format/segment/row_group.h"
+
+enum { K2_MAX_TABLES = K2_MAX_SNAPSHOT_TABLES };
+
+// Interned instruments of a write handle, by id and by name.
+struct k2_instrument_map {
+    struct k2_instrument_name *names; // by id; exchange.data NULL: not looked up yet
+    size_t room;
+    uint32_t *slots; // open addressing by hash of the names; 0 = free
+    size_t slot_count, used;
+    uint32_t newest_id;  // greatest id given, durable or not
+    uint32_t durable_id; // greatest id in the index
+};
+
+// The instruments known to have rows in a table: one bit an id.
+struct k2_member_set {
+    uint8_t *bits;
+    size_t bit_count;
+};
+
+struct k2_engine {
+    char *path; // owned
+    enum k2_engine_mode mode;
+    struct k2_store *store; // owned
+    uint8_t store_id[16];
+
+    // Tables are added at the end and never change place; readers of other threads see
+    // `table_count` last.
+    struct k2_table tables[K2_MAX_TABLES];
+    atomic_size_t table_count;
+    struct k2_schema *old_schemas[K2_MAX_TABLES * 4]; // replaced ones, freed at close
+    size_t old_schema_count;
+    pthread_mutex_t tables_lock; // guards changes of the five fields above
+
+    // Write handles only; belong to the writer's thread.
+    int lock_file;
+    uint64_t run, run_base;
+    uint64_t newest_segment;
+    struct k2_snapshot newest; // as of the last commit of this handle
+    struct k2_tail tail;
+    struct k2_instrument_map instruments;
+    struct k2_member_set members[K2_MAX_TABLES];
+    bool broken; // a commit ended unclear: refuse everything until it is opened again
+};
+
+// Loads the tables that are not loaded yet, and newer versions of those that are.
+K2_MUST_CHECK enum k2_status
+k2_engine_load_tables(struct k2_engine *engine, struct k2_store_txn *txn, struct k2_error *error);
+
+// The time of the next commit: now, in whole microseconds, but always later than the newest, also
+// when the clock goes back.
+int64_t k2_engine_next_time_ns(const struct k2_engine *engine);
+
+// Writes the built-in tables into the index of a new store.
+K2_MUST_CHECK enum k2_status k2_catalog_put_builtin(struct k2_store_txn *txn,
+                                                    struct k2_error *error);
+
+// The path of a segment file below the store, `suffix` ".k2s" or ".tmp".
+enum { K2_PATH_BYTES = 4096 };
+void k2_engine_segment_path(const struct k2_engine *engine, uint64_t segment_id, const char *suffix,
+                            char path[K2_PATH_BYTES]);
+
+// The instruments given since the last commit go into the index with `txn`; what follows a
+// successful commit is k2_instruments_committed.
+K2_MUST_CHECK enum k2_status k2_instruments_store(struct k2_engine *engine,
+                                                  struct k2_store_txn *txn, struct k2_error *error);
+void k2_instruments_committed(struct k2_engine *engine);
+K2_MUST_CHECK enum k2_status k2_instruments_open(struct k2_engine *engine, struct k2_store_txn *txn,
+                                                 struct k2_error *error);
+void k2_instruments_close(struct k2_engine *engine);
+
+// Notes that `instrument` has rows in the table; `*added` when that is new to the index.
+K2_MUST_CHECK enum k2_status k2_member_add(struct k2_engine *engine, struct k2_store_txn *txn,
+                                           const struct k2_table *table, uint32_t instrument,
+                                           uint64_t snapshot, bool *added, struct k2_error *error);
