@@ -36,7 +36,8 @@ K2_MUST_CHECK enum k2_status k2_file_sync(int file, struct k2_error *error); // 
 K2_MUST_CHECK enum k2_status k2_file_rename(const char *from, const char *to,
                                             struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_sync_directory(const char *path, struct k2_error *error);
-K2_MUST_CHECK enum k2_status k2_file_unlink(const char *path, struct k2_error *error); // gone is OK
+// A file that is gone already is fine. Cleaning up may ignore the result: the next start sweeps.
+enum k2_status k2_file_unlink(const char *path, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_make_directory(const char *path, struct k2_error *error);
 
 // Maps the first `size_bytes` bytes for reading; K2_CORRUPT when the file is missing or shorter.
