@@ -47,10 +47,12 @@ def call_pattern(names):
 
 
 UNSAFE_CALL, ALLOCATION_CALL, FILE_CALL = map(call_pattern, (UNSAFE, ALLOCATION, FILES))
-MEMORY_OWNERS = {"format/base/alloc.c", "fuzz/replay.c"}
+# The second frees what jansson gives.
+MEMORY_OWNERS = {"format/base/alloc.c", "format/schema/schema_avro.c"}
 FILE_OWNERS = {"engine/file_io.c"}
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 MOST_LINES, MOST_FUNCTION_LINES, MOST_COLUMNS = 800, 70, 100
+MOST_TABLE_LINES = 120  # of a test that is a table of rows
 
 
 def without_comments_and_texts(source):
@@ -74,13 +76,13 @@ def calls(path, number, line):
 
 def functions(path, lines):
     """A function begins with `{` in the first column and ends with `}` there (Linux braces)."""
-    begun = None
+    begun, most = None, MOST_TABLE_LINES if path.startswith("tests/") else MOST_FUNCTION_LINES
     for number, line in enumerate(lines, 1):
         if line.startswith("{"):
             begun = number
         elif line.startswith("}") and begun:
-            if number - begun - 1 > MOST_FUNCTION_LINES:
-                yield f"{path}:{begun}: a function of {number - begun - 1} lines, the most is {MOST_FUNCTION_LINES}"
+            if number - begun - 1 > most:
+                yield f"{path}:{begun}: a function of {number - begun - 1} lines, the most is {most}"
             begun = None
 
 
