@@ -1,0 +1,357 @@
+#include "engine/group_set.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "format/base/alloc.h"
+
+enum k2_status k2_group_set_init(struct k2_group_set *set, const struct k2_scan_layout *layout,
+                                 struct k2_name_set *names, bool only_named, struct k2_error *error)
+{
+    *set = (struct k2_group_set){.layout = layout, .names = names, .only_named = only_named};
+    set->store = k2_alloc_aligned(sizeof *set->store);
+    if (set->store == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
+    }
+    return K2_OK;
+}
+
+static void close_readers(struct k2_group_set *set, struct k2_group_cursor *cursor)
+{
+    for (size_t i = 0; cursor->readers != NULL && i < set->layout->slot_count; i++) {
+        if (cursor->readers[i] != NULL) {
+            k2_column_reader_close(cursor->readers[i]);
+            cursor->readers[i] = NULL;
+            set->open_readers--;
+        }
+    }
+    if (set->cached.cursor == cursor) {
+        set->cached.cursor = NULL;
+    }
+}
+
+static void close_cursor(struct k2_group_set *set, struct k2_group_cursor *cursor)
+{
+    close_readers(set, cursor);
+    k2_free(cursor->readers);
+    k2_free(cursor->absent);
+    k2_free(cursor->numbers);
+    k2_row_group_view_close(cursor->view);
+    *cursor = (struct k2_group_cursor){.group = cursor->group};
+}
+
+void k2_group_set_close_cursor(struct k2_group_set *set, size_t group_index)
+{
+    if (set->cursors[group_index].view != NULL) {
+        close_cursor(set, &set->cursors[group_index]);
+    }
+}
+
+void k2_group_set_close_readers(struct k2_group_set *set)
+{
+    for (size_t i = 0; i < set->plan.group_count; i++) {
+        close_readers(set, &set->cursors[i]);
+    }
+}
+
+static void close_plan(struct k2_group_set *set)
+{
+    for (size_t i = 0; set->cursors != NULL && i < set->plan.group_count; i++) {
+        k2_group_set_close_cursor(set, i);
+    }
+    k2_free(set->cursors);
+    set->cursors = NULL;
+    k2_plan_close(&set->plan);
+    set->plan = (struct k2_plan){0};
+}
+
+void k2_group_set_deinit(struct k2_group_set *set)
+{
+    if (set->layout != NULL) {
+        close_plan(set);
+    }
+    k2_free(set->store);
+    *set = (struct k2_group_set){0};
+}
+
+enum k2_status k2_group_set_take_plan(struct k2_group_set *set, struct k2_plan *plan,
+                                      struct k2_error *error)
+{
+    struct k2_group_cursor *cursors = k2_alloc_zero(plan->group_count, sizeof *cursors);
+    if (cursors == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu row groups",
+                       plan->group_count);
+    }
+    close_plan(set);
+    set->plan = *plan;
+    *plan = (struct k2_plan){0};
+    set->cursors = cursors;
+    for (size_t i = 0; i < set->plan.group_count; i++) {
+        cursors[i].group = &set->plan.groups[i];
+    }
+    return K2_OK;
+}
+
+// Where a failure happened; views and readers know only their bytes.
+static enum k2_status damaged(const struct k2_group_set *set, const struct k2_plan_group *group,
+                              size_t slot, enum k2_status status, struct k2_error *error)
+{
+    k2_error_annotate(error, "segment %016" PRIx64 ", row group at byte %" PRIu64 ", column %s",
+                      group->segment_id, group->offset, k2_scan_slot_name(set->layout, slot));
+    return status;
+}
+
+// Everything below relies on entries that cover the group's rows one after the other.
+static enum k2_status check_entries(const struct k2_group_cursor *cursor, struct k2_error *error)
+{
+    uint64_t next_row = 0;
+    for (size_t i = 0; i < cursor->entry_count; i++) {
+        if (cursor->entries[i].first_row != next_row) {
+            break;
+        }
+        next_row += cursor->entries[i].row_count;
+    }
+    if (next_row != cursor->group->row_count) {
+        return k2_fail(error, K2_CORRUPT,
+                       "segment %016" PRIx64 ", row group at byte %" PRIu64
+                       ": the symbol directory covers %" PRIu64 " of %" PRIu32 " rows",
+                       cursor->group->segment_id, cursor->group->offset, next_row,
+                       cursor->group->row_count);
+    }
+    return K2_OK;
+}
+
+static enum k2_status number_entries(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                     struct k2_error *error)
+{
+    enum k2_status status = check_entries(cursor, error);
+    for (size_t i = 0; status == K2_OK && i < cursor->entry_count; i++) {
+        const struct k2_directory_entry *entry = &cursor->entries[i];
+        struct k2_instrument_name name = {entry->exchange, entry->symbol};
+        if (set->only_named) {
+            cursor->numbers[i] = k2_name_set_find(set->names, name);
+        } else {
+            status = k2_name_set_add(set->names, name, &cursor->numbers[i], error);
+        }
+    }
+    return status;
+}
+
+static enum k2_status open_cursor(struct k2_group_set *set, size_t group_index,
+                                  struct k2_group_cursor *cursor, struct k2_error *error)
+{
+    enum k2_status status = k2_plan_view(&set->plan, group_index, &cursor->view, error);
+    if (status != K2_OK) {
+        cursor->view = NULL;
+        return status;
+    }
+    if (k2_row_group_view_rows(cursor->view) != cursor->group->row_count) {
+        status = k2_fail(error, K2_CORRUPT,
+                         "segment %016" PRIx64 ", row group at byte %" PRIu64 ": %" PRIu32
+                         " rows, the index says %" PRIu32,
+                         cursor->group->segment_id, cursor->group->offset,
+                         k2_row_group_view_rows(cursor->view), cursor->group->row_count);
+        close_cursor(set, cursor);
+        return status;
+    }
+    cursor->entries = k2_row_group_view_directory(cursor->view, &cursor->entry_count);
+    cursor->numbers = k2_alloc(cursor->entry_count * sizeof *cursor->numbers);
+    cursor->readers = k2_alloc_zero(set->layout->slot_count, sizeof(struct k2_column_reader *));
+    cursor->absent = k2_alloc_zero(set->layout->slot_count, sizeof *cursor->absent);
+    if (cursor->numbers == NULL || cursor->readers == NULL || cursor->absent == NULL) {
+        status = k2_fail(error, K2_NO_MEMORY, "scan: no memory for a row group");
+    } else {
+        status = number_entries(set, cursor, error);
+    }
+    if (status != K2_OK) {
+        close_cursor(set, cursor);
+    }
+    return status;
+}
+
+enum k2_status k2_group_set_cursor(struct k2_group_set *set, size_t group_index,
+                                   struct k2_group_cursor **cursor, struct k2_error *error)
+{
+    *cursor = &set->cursors[group_index];
+    return (*cursor)->view != NULL ? K2_OK : open_cursor(set, group_index, *cursor, error);
+}
+
+// Opens the reader of a slot at its first use.
+static enum k2_status need_reader(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                  size_t slot, struct k2_error *error)
+{
+    if (cursor->readers[slot] != NULL || cursor->absent[slot]) {
+        return K2_OK;
+    }
+    bool found = false;
+    enum k2_status status = k2_column_reader_open(
+        &cursor->readers[slot], cursor->view, set->layout->slots[slot].column_id, &found, error);
+    if (status != K2_OK) {
+        cursor->readers[slot] = NULL;
+        return damaged(set, cursor->group, slot, status, error);
+    }
+    if (!found) {
+        cursor->readers[slot] = NULL;
+        cursor->absent[slot] = true;
+        if (slot == K2_SLOT_TIME || slot == K2_SLOT_SEQUENCE || slot == K2_SLOT_COMMIT) {
+            return damaged(set, cursor->group, slot,
+                           k2_fail(error, K2_CORRUPT, "the column is missing"), error);
+        }
+        return K2_OK;
+    }
+    set->open_readers++;
+    return K2_OK;
+}
+
+static void fill_default(const struct k2_scan_slot *slot, uint32_t row_count,
+                         struct k2_vector_store *store, struct k2_vector *vector)
+{
+    const struct k2_column *column = slot->column;
+    *vector = (struct k2_vector){.kind = slot->kind, .scale = column->scale};
+    if (!column->has_default) {
+        memset(store->valid, 0, row_count);
+        vector->valid = store->valid;
+    }
+    if (k2_kind_is_fixed(slot->kind)) {
+        for (uint32_t i = 0; i < row_count; i++) {
+            store->values[i] = column->has_default ? column->default_value : 0;
+        }
+        vector->values = store->values;
+        return;
+    }
+    struct k2_slice text = {0};
+    if (column->has_default && column->default_text != NULL) {
+        text = k2_slice_of(column->default_text);
+    }
+    for (uint32_t i = 0; i < row_count; i++) {
+        store->texts[i] = text;
+    }
+    vector->texts = store->texts;
+}
+
+enum k2_status k2_group_set_decode(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                   size_t slot, uint32_t block, struct k2_vector_store *store,
+                                   struct k2_vector *vector, struct k2_error *error)
+{
+    enum k2_status status = need_reader(set, cursor, slot, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    const struct k2_scan_slot *wanted = &set->layout->slots[slot];
+    uint32_t expected = k2_group_cursor_block_rows(cursor, block);
+    if (cursor->absent[slot]) {
+        fill_default(wanted, expected, store, vector);
+        return K2_OK;
+    }
+    uint32_t row_count = 0;
+    status =
+        k2_column_reader_decode(cursor->readers[slot], block, store, vector, &row_count, error);
+    if (status == K2_OK &&
+        (row_count != expected ||
+         (k2_kind_is_fixed(wanted->kind) ? vector->values == NULL : vector->texts == NULL))) {
+        status = k2_fail(
+            error, K2_CORRUPT,
+            "block %" PRIu32 " has %" PRIu32 " rows of kind %s, expected %" PRIu32 " of kind %s",
+            block, row_count, k2_kind_name(vector->kind), expected, k2_kind_name(wanted->kind));
+    }
+    if (status != K2_OK) {
+        return damaged(set, cursor->group, slot, status, error);
+    }
+    vector->kind = wanted->kind;
+    return K2_OK;
+}
+
+enum k2_status k2_group_set_block(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                  size_t slot, uint32_t block, const struct k2_vector **vector,
+                                  struct k2_error *error)
+{
+    *vector = &set->cached.vector;
+    if (set->cached.cursor == cursor && set->cached.slot == slot && set->cached.block == block) {
+        return K2_OK;
+    }
+    set->cached.cursor = NULL;
+    enum k2_status status =
+        k2_group_set_decode(set, cursor, slot, block, set->store, &set->cached.vector, error);
+    if (status == K2_OK) {
+        set->cached.cursor = cursor;
+        set->cached.slot = slot;
+        set->cached.block = block;
+    }
+    return status;
+}
+
+static uint32_t first_at_or_after(const int64_t *times, uint32_t begin, uint32_t end,
+                                  int64_t time_ns)
+{
+    while (begin < end) {
+        uint32_t middle = begin + (end - begin) / 2;
+        if (times[middle] < time_ns) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return begin;
+}
+
+// The first row in [begin, end), sorted by time, that is at or after `time_ns`; else `end`.
+// Block bounds decide where they can, so that usually one block is decoded.
+static enum k2_status find_edge(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                uint32_t begin, uint32_t end, int64_t time_ns, uint32_t *edge,
+                                struct k2_error *error)
+{
+    enum k2_status status = need_reader(set, cursor, K2_SLOT_TIME, error);
+    while (status == K2_OK && begin < end) {
+        uint32_t block = (begin + (end - begin) / 2) / K2_BLOCK_ROWS;
+        uint32_t base = block * K2_BLOCK_ROWS;
+        uint32_t low = begin > base ? begin : base;
+        uint32_t high = end - base < K2_BLOCK_ROWS ? end : base + K2_BLOCK_ROWS;
+        int64_t min, max;
+        if (k2_column_reader_bounds(cursor->readers[K2_SLOT_TIME], block, &min, &max)) {
+            if (max < time_ns) {
+                begin = high;
+                continue;
+            }
+            if (min >= time_ns) {
+                end = low;
+                continue;
+            }
+        }
+        const struct k2_vector *times;
+        status = k2_group_set_block(set, cursor, K2_SLOT_TIME, block, &times, error);
+        if (status != K2_OK) {
+            break;
+        }
+        uint32_t row = base + first_at_or_after(times->values, low - base, high - base, time_ns);
+        if (row == high) {
+            begin = high;
+        } else if (row == low) {
+            end = low;
+        } else {
+            begin = end = row;
+        }
+    }
+    *edge = end;
+    return status;
+}
+
+enum k2_status k2_group_set_locate(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                   size_t entry_index, int64_t first_ns, int64_t last_ns,
+                                   uint32_t *begin, uint32_t *end, struct k2_error *error)
+{
+    const struct k2_directory_entry *entry = &cursor->entries[entry_index];
+    *begin = entry->first_row;
+    *end = entry->first_row + entry->row_count;
+    if (entry->time_min_ns > last_ns || entry->time_max_ns < first_ns) {
+        *end = *begin;
+        return K2_OK;
+    }
+    enum k2_status status = K2_OK;
+    if (entry->time_min_ns < first_ns) {
+        status = find_edge(set, cursor, *begin, *end, first_ns, begin, error);
+    }
+    if (status == K2_OK && entry->time_max_ns > last_ns) { // so last_ns + 1 exists
+        status = find_edge(set, cursor, *begin, *end, last_ns + 1, end, error);
+    }
+    return status;
+}

@@ -1,0 +1,78 @@
+// The row groups of one plan while a scan reads them: views, column readers, decoded blocks.
+//
+// Groups are opened at first use and closed when the scan has passed them. Belongs to one thread.
+#pragma once
+
+#include "engine/name_set.h"
+#include "engine/plan.h"
+#include "engine/scan_layout.h"
+
+struct k2_group_cursor {
+    const struct k2_plan_group *group;        // borrowed from the plan
+    struct k2_row_group_view *view;           // NULL: not open
+    const struct k2_directory_entry *entries; // of the view
+    size_t entry_count;
+    uint32_t *numbers;                 // by entry: in the name set; K2_NAME_NONE: unwanted
+    struct k2_column_reader **readers; // by slot; NULL: not open, or absent
+    bool *absent;                      // by slot: the group has no such column
+};
+
+struct k2_group_set {
+    const struct k2_scan_layout *layout; // borrowed
+    struct k2_name_set *names;           // borrowed
+    bool only_named;                     // leave out what `names` has not; else add it
+    struct k2_plan plan;                 // owned
+    struct k2_group_cursor *cursors;     // by plan group
+    size_t open_readers;
+    struct k2_vector_store *store; // for single blocks, see k2_group_set_block
+    struct {
+        const struct k2_group_cursor *cursor; // NULL: nothing is cached
+        size_t slot;
+        uint32_t block;
+        struct k2_vector vector;
+    } cached;
+};
+
+K2_MUST_CHECK enum k2_status k2_group_set_init(struct k2_group_set *set,
+                                               const struct k2_scan_layout *layout,
+                                               struct k2_name_set *names, bool only_named,
+                                               struct k2_error *error);
+void k2_group_set_deinit(struct k2_group_set *set); // also a zeroed one
+
+// Closes what is open and goes on with `plan`, which it takes: on K2_OK *plan is zeroed.
+K2_MUST_CHECK enum k2_status k2_group_set_take_plan(struct k2_group_set *set, struct k2_plan *plan,
+                                                    struct k2_error *error);
+
+// The group, opened.
+K2_MUST_CHECK enum k2_status k2_group_set_cursor(struct k2_group_set *set, size_t group_index,
+                                                 struct k2_group_cursor **cursor,
+                                                 struct k2_error *error);
+void k2_group_set_close_cursor(struct k2_group_set *set, size_t group_index);
+
+// Closes the column readers of all groups; they open again when they are needed.
+void k2_group_set_close_readers(struct k2_group_set *set);
+
+// Decodes a block into `store`; a column that the group has not gives its default or nulls.
+K2_MUST_CHECK enum k2_status k2_group_set_decode(struct k2_group_set *set,
+                                                 struct k2_group_cursor *cursor, size_t slot,
+                                                 uint32_t block, struct k2_vector_store *store,
+                                                 struct k2_vector *vector, struct k2_error *error);
+
+// Like decode, into the set's own store; the last block is remembered. Valid until the next call.
+K2_MUST_CHECK enum k2_status k2_group_set_block(struct k2_group_set *set,
+                                                struct k2_group_cursor *cursor, size_t slot,
+                                                uint32_t block, const struct k2_vector **vector,
+                                                struct k2_error *error);
+
+// The rows of an entry with first_ns <= time <= last_ns: [*begin, *end), maybe empty.
+K2_MUST_CHECK enum k2_status k2_group_set_locate(struct k2_group_set *set,
+                                                 struct k2_group_cursor *cursor, size_t entry_index,
+                                                 int64_t first_ns, int64_t last_ns, uint32_t *begin,
+                                                 uint32_t *end, struct k2_error *error);
+
+static inline uint32_t k2_group_cursor_block_rows(const struct k2_group_cursor *cursor,
+                                                  uint32_t block)
+{
+    uint32_t rest = cursor->group->row_count - block * K2_BLOCK_ROWS;
+    return rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+}

@@ -1,0 +1,382 @@
+#include "engine/scan.h"
+
+#include "engine/scan_pace.h"
+#include "engine/scan_stored.h"
+#include "engine/scan_window.h"
+#include "format/base/alloc.h"
+
+enum {
+    DEFAULT_MEMORY_BYTES = 32 * 1024 * 1024,
+    FIRST_HORIZON_GROUPS = 64, // of the first plan; later ones see further
+    MOST_HORIZON_GROUPS = 4096,
+    HORIZON_GROWTH = 4,
+    MOST_BOOST = 60,
+    NAMED_ROW_SHARE = 16, // first guess at the rows of some instruments among all rows
+};
+
+// A scan moves up an axis: the time, or ~time when it descends (engine/scan_pace.h).
+struct k2_scan {
+    struct k2_engine *engine;     // borrowed
+    const struct k2_table *table; // borrowed from the engine
+    uint64_t snapshot;
+    enum k2_order order;
+    bool backwards;
+    bool limited;
+    uint64_t rows_left; // if limited
+    bool done;
+    enum k2_status failure; // of an earlier call
+
+    int64_t next, last;                // on the axis: what no window has covered yet
+    int64_t horizon;                   // on the axis: how far the plan of `groups` sees
+    bool planned;                      // `groups` and `horizon` hold
+    size_t horizon_groups;             // of the next plan
+    int64_t window_first, window_last; // time, inclusive both
+
+    bool has_after;
+    struct k2_scan_key after; // texts in names.texts
+
+    struct k2_scan_layout layout;
+    struct k2_name_set names;
+    struct k2_scan_pace pace;
+    struct k2_group_set groups;
+    struct k2_scan_window window;   // orders by time
+    struct k2_scan_stored stored;   // order of storage
+    struct k2_vector_store *stores; // by output
+    struct k2_vector *vectors;      // by output
+};
+
+void k2_scan_close(struct k2_scan *scan)
+{
+    if (scan == NULL) {
+        return;
+    }
+    k2_scan_stored_deinit(&scan->stored);
+    k2_scan_window_deinit(&scan->window);
+    k2_group_set_deinit(&scan->groups);
+    k2_scan_pace_deinit(&scan->pace);
+    k2_name_set_deinit(&scan->names);
+    k2_scan_layout_deinit(&scan->layout);
+    k2_free(scan->stores);
+    k2_free(scan->vectors);
+    k2_free(scan);
+}
+
+uint64_t k2_scan_snapshot(const struct k2_scan *scan)
+{
+    return scan->snapshot;
+}
+
+// Sets the range on the axis; `done` if nothing lies in it.
+static void set_range(struct k2_scan *scan, const struct k2_scan_request *request)
+{
+    int64_t first_ns = request->has_start ? request->start_ns : INT64_MIN;
+    int64_t last_ns = INT64_MAX;
+    if (request->has_end) {
+        scan->done = request->end_ns == INT64_MIN;
+        last_ns = scan->done ? INT64_MIN : request->end_ns - 1;
+    }
+    if (request->after != NULL && scan->backwards && request->after->time_ns < last_ns) {
+        last_ns = request->after->time_ns;
+    } else if (request->after != NULL && !scan->backwards && request->after->time_ns > first_ns) {
+        first_ns = request->after->time_ns;
+    }
+    scan->done = scan->done || first_ns > last_ns;
+    scan->next = scan->backwards ? ~last_ns : first_ns;
+    scan->last = scan->backwards ? ~first_ns : last_ns;
+}
+
+static enum k2_status set_names(struct k2_scan *scan, const struct k2_scan_request *request,
+                                struct k2_error *error)
+{
+    for (size_t i = 0; request->instruments != NULL && i < request->instrument_count; i++) {
+        struct k2_instrument_name name = {request->instruments[i].exchange,
+                                          request->instruments[i].symbol};
+        uint32_t number;
+        enum k2_status status = k2_name_set_add(&scan->names, name, &number, error);
+        if (status != K2_OK) {
+            return status;
+        }
+    }
+    scan->done = scan->done || (request->instruments != NULL && request->instrument_count == 0);
+    if (request->after == NULL) {
+        return K2_OK;
+    }
+    scan->has_after = true;
+    scan->after = *request->after;
+    if (!k2_text_arena_copy(&scan->names.texts, request->after->exchange, &scan->after.exchange) ||
+        !k2_text_arena_copy(&scan->names.texts, request->after->symbol, &scan->after.symbol)) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a key");
+    }
+    return K2_OK;
+}
+
+static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_t axis_last,
+                                uint64_t snapshot, bool headers_only, struct k2_plan *plan,
+                                struct k2_error *error)
+{
+    struct k2_plan_request request = {
+        .table = scan->table,
+        .time_min_ns = scan->backwards ? ~axis_last : axis_first,
+        .time_max_ns = scan->backwards ? ~axis_first : axis_last,
+        .snapshot = snapshot,
+        .headers_only = headers_only,
+    };
+    return k2_plan_open(scan->engine, &request, plan, error);
+}
+
+// Learns which groups there are, and which snapshot is the newest when none was asked for.
+static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
+{
+    struct k2_plan plan = {0};
+    uint64_t bound = scan->snapshot == 0 ? UINT64_MAX : scan->snapshot;
+    int64_t last = scan->next > scan->last ? scan->next : scan->last;
+    enum k2_status status = open_plan(scan, scan->next, last, bound, true, &plan, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (scan->snapshot == 0) {
+        scan->snapshot = plan.newest_snapshot;
+    }
+    status = k2_scan_pace_init(&scan->pace, &plan, scan->snapshot, scan->backwards, error);
+    k2_plan_close(&plan);
+    return status;
+}
+
+static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan_request *request,
+                                      struct k2_error *error)
+{
+    enum k2_status status = k2_scan_layout_init(&scan->layout, request->table->schema,
+                                                request->columns, request->column_count, error);
+    if (status == K2_OK) {
+        status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names,
+                                   request->instruments != NULL, error);
+    }
+    if (status == K2_OK && scan->order != K2_ORDER_STORED) {
+        size_t memory = request->memory_bytes == 0 ? DEFAULT_MEMORY_BYTES : request->memory_bytes;
+        status = k2_scan_window_init(&scan->window, &scan->layout, memory, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    size_t count = scan->layout.output_count;
+    scan->stores = k2_alloc_aligned(count * sizeof *scan->stores);
+    scan->vectors = k2_alloc_zero(count, sizeof *scan->vectors);
+    if (scan->stores == NULL || scan->vectors == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu columns", count);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_request *request,
+                            struct k2_scan **result, struct k2_error *error)
+{
+    if (request->after != NULL && request->order == K2_ORDER_STORED) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "scan: the order of storage has no place to continue");
+    }
+    struct k2_scan *scan = k2_alloc_zero(1, sizeof *scan);
+    if (scan == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory");
+    }
+    scan->engine = engine;
+    scan->table = request->table;
+    scan->snapshot = request->snapshot;
+    scan->order = request->order;
+    scan->backwards = request->order == K2_ORDER_TIME_DESCENDING;
+    scan->limited = request->limit > 0;
+    scan->rows_left = request->limit;
+    scan->horizon_groups = FIRST_HORIZON_GROUPS;
+    set_range(scan, request);
+    enum k2_status status = set_names(scan, request, error);
+    if (status == K2_OK) {
+        status = prepare_outputs(scan, request, error);
+    }
+    if (status == K2_OK) {
+        status = survey(scan, error);
+    }
+    if (status != K2_OK) {
+        k2_scan_close(scan);
+        return status;
+    }
+    scan->pace.row_share = request->instruments != NULL ? NAMED_ROW_SHARE : 1;
+    *result = scan;
+    return K2_OK;
+}
+
+// Plans from scan->next on, unless the plan at hand still reaches there. Later plans see further,
+// so that a scan that ends soon maps little and a long one plans seldom.
+static enum k2_status need_plan(struct k2_scan *scan, struct k2_error *error)
+{
+    if (scan->planned && scan->next <= scan->horizon) {
+        return K2_OK;
+    }
+    scan->planned = false;
+    scan->horizon = k2_scan_pace_horizon(&scan->pace, scan->next, scan->last, scan->horizon_groups);
+    if (scan->horizon_groups < MOST_HORIZON_GROUPS) {
+        scan->horizon_groups *= HORIZON_GROWTH;
+    }
+    struct k2_plan plan = {0};
+    enum k2_status status =
+        open_plan(scan, scan->next, scan->horizon, scan->snapshot, false, &plan, error);
+    if (status == K2_OK) {
+        status = k2_group_set_take_plan(&scan->groups, &plan, error);
+        k2_plan_close(&plan);
+    }
+    scan->planned = status == K2_OK;
+    return status;
+}
+
+// Closes the groups that lie wholly before scan->next.
+static void close_passed(struct k2_scan *scan)
+{
+    for (size_t i = 0; i < scan->groups.plan.group_count; i++) {
+        const struct k2_plan_group *group = &scan->groups.plan.groups[i];
+        int64_t end = scan->backwards ? ~group->time_min_ns : group->time_max_ns;
+        if (end < scan->next) {
+            k2_group_set_close_cursor(&scan->groups, i);
+        }
+    }
+}
+
+static void advance(struct k2_scan *scan, int64_t covered)
+{
+    if (covered >= scan->last) {
+        scan->done = true;
+    } else {
+        scan->next = covered + 1;
+    }
+}
+
+// Fills the window with rows from [next, *window_last] on the axis: 2^(suggested + boost) long, but
+// made shorter until they fit.
+static enum k2_status fill_range(struct k2_scan *scan, int suggested, int64_t *window_last,
+                                 struct k2_error *error)
+{
+    uint64_t longest = (uint64_t)scan->horizon - (uint64_t)scan->next;
+    int most = longest == 0 ? 0 : 64 - __builtin_clzll(longest);
+    int exponent = suggested + scan->pace.boost;
+    exponent = exponent < 0 ? 0 : exponent > most ? most : exponent;
+    for (;; exponent--) {
+        *window_last = k2_scan_pace_window_last(scan->next, scan->horizon, exponent);
+        scan->window_first = scan->backwards ? ~*window_last : scan->next;
+        scan->window_last = scan->backwards ? ~scan->next : *window_last;
+        bool fits = false;
+        enum k2_status status =
+            k2_scan_window_collect(&scan->window, &scan->groups, scan->window_first,
+                                   scan->window_last, scan->snapshot, &fits, error);
+        if (status == K2_OK && fits) {
+            status = k2_scan_window_load(&scan->window, &scan->groups, scan->window_first,
+                                         scan->window_last, &fits, error);
+        }
+        if (status != K2_OK || fits) {
+            return status;
+        }
+        scan->pace.boost = exponent - 1 - suggested;
+    }
+}
+
+// The next window with rows, or the end.
+static enum k2_status fill_window(struct k2_scan *scan, struct k2_error *error)
+{
+    while (!scan->done && scan->window.begin == scan->window.end) {
+        if (!k2_scan_pace_skip(&scan->pace, &scan->next) || scan->next > scan->last) {
+            scan->done = true;
+            return K2_OK;
+        }
+        enum k2_status status = need_plan(scan, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        size_t wanted = k2_scan_window_room(&scan->window);
+        if (scan->limited && scan->rows_left < wanted) {
+            wanted = (size_t)scan->rows_left;
+        }
+        int suggested = k2_scan_pace_window(&scan->pace, scan->next, wanted);
+        int64_t window_last;
+        status = fill_range(scan, suggested, &window_last, error);
+        if (status == K2_OK && scan->has_after && scan->window_first <= scan->after.time_ns &&
+            scan->after.time_ns <= scan->window_last) {
+            status = k2_scan_window_trim(&scan->window, &scan->groups, &scan->after,
+                                         scan->backwards, error);
+        }
+        if (status != K2_OK) {
+            return status;
+        }
+        if (scan->window.row_count < wanted / 4 && scan->pace.boost < MOST_BOOST) {
+            scan->pace.boost += scan->window.row_count < wanted / 64 ? 3 : 1;
+        }
+        advance(scan, window_last);
+        close_passed(scan);
+    }
+    return K2_OK;
+}
+
+static enum k2_status next_in_order(struct k2_scan *scan, size_t *row_count, struct k2_error *error)
+{
+    enum k2_status status = fill_window(scan, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    size_t rows = scan->window.end - scan->window.begin;
+    rows = rows < K2_VECTOR_ROWS ? rows : K2_VECTOR_ROWS;
+    if (scan->limited && rows > scan->rows_left) {
+        rows = (size_t)scan->rows_left;
+    }
+    k2_scan_window_emit(&scan->window, &scan->names, scan->backwards, rows, scan->stores,
+                        scan->vectors);
+    *row_count = rows;
+    return K2_OK;
+}
+
+static enum k2_status next_stored(struct k2_scan *scan, size_t *row_count, struct k2_error *error)
+{
+    while (!scan->done) {
+        if (!scan->planned) {
+            if (!k2_scan_pace_skip(&scan->pace, &scan->next) || scan->next > scan->last) {
+                scan->done = true;
+                break;
+            }
+            enum k2_status status = need_plan(scan, error);
+            if (status != K2_OK) {
+                return status;
+            }
+            scan->stored.group = 0;
+        }
+        struct k2_stored_request range = {scan->next, scan->horizon, scan->snapshot};
+        enum k2_status status = k2_scan_stored_next(&scan->stored, &scan->groups, &range,
+                                                    scan->stores, scan->vectors, row_count, error);
+        if (status != K2_OK || *row_count > 0) {
+            return status;
+        }
+        advance(scan, scan->horizon);
+        scan->planned = false;
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_scan_next(struct k2_scan *scan, const struct k2_vector **columns,
+                            size_t *row_count, struct k2_error *error)
+{
+    *columns = scan->vectors;
+    *row_count = 0;
+    if (scan->failure != K2_OK) {
+        return k2_fail(error, scan->failure, "scan: it failed before");
+    }
+    if (scan->limited && scan->rows_left == 0) {
+        return K2_OK;
+    }
+    enum k2_status status = scan->order == K2_ORDER_STORED ? next_stored(scan, row_count, error)
+                                                           : next_in_order(scan, row_count, error);
+    if (status != K2_OK) {
+        scan->failure = status;
+        *row_count = 0;
+        return status;
+    }
+    if (scan->limited) {
+        if (*row_count > scan->rows_left) {
+            *row_count = (size_t)scan->rows_left;
+        }
+        scan->rows_left -= *row_count;
+    }
+    return K2_OK;
+}

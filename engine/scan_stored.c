@@ -1,0 +1,231 @@
+#include "engine/scan_stored.h"
+
+#include "format/base/alloc.h"
+
+// Rows of a block that are wanted, ascending.
+struct selection {
+    bool all;
+    uint32_t count;
+    uint16_t rows[K2_BLOCK_ROWS];
+};
+
+void k2_scan_stored_deinit(struct k2_scan_stored *stored)
+{
+    k2_free(stored->ranges);
+    *stored = (struct k2_scan_stored){0};
+}
+
+static enum k2_status add_range(struct k2_scan_stored *stored, uint32_t begin, uint32_t end,
+                                struct k2_error *error)
+{
+    if (begin >= end) {
+        return K2_OK;
+    }
+    if (stored->range_count > 0 && stored->ranges[stored->range_count - 1].end == begin) {
+        stored->ranges[stored->range_count - 1].end = end;
+        return K2_OK;
+    }
+    if (stored->range_count == stored->range_capacity) {
+        size_t capacity = stored->range_capacity == 0 ? 64 : stored->range_capacity * 2;
+        struct k2_row_range *ranges = k2_realloc(stored->ranges, capacity, sizeof *ranges);
+        if (ranges == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu row ranges", capacity);
+        }
+        stored->ranges = ranges;
+        stored->range_capacity = capacity;
+    }
+    stored->ranges[stored->range_count++] = (struct k2_row_range){begin, end};
+    return K2_OK;
+}
+
+static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group_set *set,
+                                  const struct k2_stored_request *request,
+                                  struct k2_group_cursor **cursor, struct k2_error *error)
+{
+    enum k2_status status = k2_group_set_cursor(set, stored->group, cursor, error);
+    if (status != K2_OK || stored->entered) {
+        return status;
+    }
+    const struct k2_plan_group *group = (*cursor)->group;
+    stored->block = 0;
+    stored->entry = stored->range = stored->range_count = 0;
+    stored->test_commits = group->commit_max > request->snapshot;
+    stored->whole = !set->only_named && !stored->test_commits &&
+                    group->time_min_ns >= request->first_ns &&
+                    group->time_max_ns <= request->last_ns;
+    for (size_t i = 0; status == K2_OK && !stored->whole && i < (*cursor)->entry_count; i++) {
+        uint32_t begin, end;
+        if ((*cursor)->numbers[i] == K2_NAME_NONE) {
+            continue;
+        }
+        status = k2_group_set_locate(set, *cursor, i, request->first_ns, request->last_ns, &begin,
+                                     &end, error);
+        if (status == K2_OK) {
+            status = add_range(stored, begin, end, error);
+        }
+    }
+    stored->entered = status == K2_OK;
+    return status;
+}
+
+// Which rows of the next block are wanted.
+static enum k2_status select_rows(struct k2_scan_stored *stored, struct k2_group_set *set,
+                                  struct k2_group_cursor *cursor, uint64_t snapshot,
+                                  struct selection *selection, struct k2_error *error)
+{
+    uint32_t base = stored->block * K2_BLOCK_ROWS;
+    uint32_t stop = base + k2_group_cursor_block_rows(cursor, stored->block);
+    const struct k2_vector *commits = NULL;
+    *selection = (struct selection){.all = false};
+    while (stored->range < stored->range_count && stored->ranges[stored->range].begin < stop) {
+        const struct k2_row_range *range = &stored->ranges[stored->range];
+        uint32_t begin = range->begin > base ? range->begin : base;
+        uint32_t end = range->end < stop ? range->end : stop;
+        if (stored->test_commits && commits == NULL) {
+            enum k2_status status =
+                k2_group_set_block(set, cursor, K2_SLOT_COMMIT, stored->block, &commits, error);
+            if (status != K2_OK) {
+                return status;
+            }
+        }
+        for (uint32_t row = begin; row < end; row++) {
+            if (commits == NULL || (uint64_t)commits->values[row - base] <= snapshot) {
+                selection->rows[selection->count++] = (uint16_t)(row - base);
+            }
+        }
+        if (range->end > stop) {
+            break; // it reaches into the block behind
+        }
+        stored->range++;
+    }
+    selection->all = selection->count == stop - base;
+    return K2_OK;
+}
+
+// Moves the selected rows to the front. A vector may point into the group: then into the store.
+static void compress(const struct selection *selection, struct k2_vector_store *store,
+                     struct k2_vector *vector)
+{
+    if (vector->values != NULL) {
+        for (uint32_t i = 0; i < selection->count; i++) {
+            store->values[i] = vector->values[selection->rows[i]];
+        }
+        vector->values = store->values;
+    }
+    if (vector->texts != NULL) {
+        for (uint32_t i = 0; i < selection->count; i++) {
+            store->texts[i] = vector->texts[selection->rows[i]];
+        }
+        vector->texts = store->texts;
+    }
+    if (vector->valid != NULL) {
+        for (uint32_t i = 0; i < selection->count; i++) {
+            store->valid[i] = vector->valid[selection->rows[i]];
+        }
+        vector->valid = store->valid;
+    }
+}
+
+// The names of all rows of the next block.
+static void fill_names(const struct k2_scan_stored *stored, const struct k2_group_cursor *cursor,
+                       int output, struct k2_vector_store *store)
+{
+    uint32_t base = stored->block * K2_BLOCK_ROWS;
+    uint32_t rows = k2_group_cursor_block_rows(cursor, stored->block);
+    size_t index = stored->entry;
+    for (uint32_t row = 0; row < rows; index++) {
+        const struct k2_directory_entry *entry = &cursor->entries[index];
+        struct k2_slice name = output == K2_OUTPUT_EXCHANGE ? entry->exchange : entry->symbol;
+        uint32_t end = entry->first_row + entry->row_count - base;
+        for (end = end < rows ? end : rows; row < end; row++) {
+            store->texts[row] = name;
+        }
+    }
+}
+
+static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_group_set *set,
+                                   struct k2_group_cursor *cursor,
+                                   const struct selection *selection,
+                                   struct k2_vector_store *stores, struct k2_vector *vectors,
+                                   struct k2_error *error)
+{
+    for (size_t i = 0; i < set->layout->output_count; i++) {
+        const struct k2_scan_output *output = &set->layout->outputs[i];
+        if (output->source != i) {
+            vectors[i] = vectors[output->source];
+            continue;
+        }
+        if (output->slot < 0) {
+            fill_names(stored, cursor, output->slot, &stores[i]);
+            vectors[i] = (struct k2_vector){.kind = output->kind, .texts = stores[i].texts};
+        } else {
+            enum k2_status status = k2_group_set_decode(
+                set, cursor, (size_t)output->slot, stored->block, &stores[i], &vectors[i], error);
+            if (status != K2_OK) {
+                return status;
+            }
+        }
+        if (!selection->all) {
+            compress(selection, &stores[i], &vectors[i]);
+        }
+    }
+    return K2_OK;
+}
+
+static void leave_group(struct k2_scan_stored *stored, struct k2_group_set *set)
+{
+    k2_group_set_close_cursor(set, stored->group);
+    stored->group++;
+    stored->entered = false;
+}
+
+enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_group_set *set,
+                                   const struct k2_stored_request *request,
+                                   struct k2_vector_store *stores, struct k2_vector *vectors,
+                                   size_t *row_count, struct k2_error *error)
+{
+    struct selection selection;
+    *row_count = 0;
+    while (stored->group < set->plan.group_count) {
+        const struct k2_plan_group *group = &set->plan.groups[stored->group];
+        if (!stored->entered &&
+            (group->commit_min > request->snapshot || group->time_min_ns > request->last_ns ||
+             group->time_max_ns < request->first_ns)) {
+            stored->group++;
+            continue;
+        }
+        struct k2_group_cursor *cursor;
+        enum k2_status status = enter_group(stored, set, request, &cursor, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        uint32_t base = stored->block * K2_BLOCK_ROWS;
+        if (base >= group->row_count || (!stored->whole && stored->range == stored->range_count)) {
+            leave_group(stored, set);
+            continue;
+        }
+        while (cursor->entries[stored->entry].first_row +
+                   cursor->entries[stored->entry].row_count <=
+               base) {
+            stored->entry++;
+        }
+        if (stored->whole) {
+            selection.all = true;
+            selection.count = k2_group_cursor_block_rows(cursor, stored->block);
+        } else {
+            status = select_rows(stored, set, cursor, request->snapshot, &selection, error);
+        }
+        if (status == K2_OK && selection.count > 0) {
+            status = decode_block(stored, set, cursor, &selection, stores, vectors, error);
+        }
+        if (status != K2_OK) {
+            return status;
+        }
+        stored->block++;
+        if (selection.count > 0) {
+            *row_count = selection.count;
+            return K2_OK;
+        }
+    }
+    return K2_OK;
+}

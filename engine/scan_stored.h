@@ -1,0 +1,36 @@
+// Reads the row groups of a plan one after the other, block by block, without order: what decoding
+// costs is what it costs. Belongs to one thread.
+#pragma once
+
+#include "engine/group_set.h"
+
+struct k2_row_range {
+    uint32_t begin, end;
+};
+
+// Zeroed is at the first group, and may be deinited.
+struct k2_scan_stored {
+    size_t group;                // index in the plan
+    bool entered;                // `whole` and `ranges` hold for the group
+    bool whole;                  // every row of the group is wanted
+    bool test_commits;           // rows newer than the snapshot may be among them
+    uint32_t block;              // the next one
+    size_t entry;                // the one with the next block's first row
+    struct k2_row_range *ranges; // wanted rows by time and instrument, ascending
+    size_t range_count, range_capacity;
+    size_t range; // the first that reaches into the next block
+};
+
+struct k2_stored_request {
+    int64_t first_ns, last_ns; // inclusive both
+    uint64_t snapshot;
+};
+
+void k2_scan_stored_deinit(struct k2_scan_stored *stored);
+
+// The rows wanted of the next block that has any; `*row_count` 0 behind the last group. Vectors
+// point into `stores` (by output) and the group, and hold until the next call.
+K2_MUST_CHECK enum k2_status
+k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_group_set *set,
+                    const struct k2_stored_request *request, struct k2_vector_store *stores,
+                    struct k2_vector *vectors, size_t *row_count, struct k2_error *error);
