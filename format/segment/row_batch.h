@@ -38,9 +38,9 @@ struct k2_row_batch {
     const struct k2_schema *schema; // borrowed
     size_t row_count, row_capacity;
     struct k2_row_key *keys;
-    uint64_t *positions;  // where the row came from: file line, Kafka offset; not stored
-    struct k2_text_ref *payloads; // the raw input of the row for a dead letter; not stored
-    uint64_t *commits;    // NULL, or (rewrites) the snapshot id that brought each row
+    uint64_t *positions;             // where the row came from: file line, Kafka offset; not stored
+    struct k2_text_ref *payloads;    // the raw input of the row for a dead letter; not stored
+    uint64_t *commits;               // NULL, or (rewrites) the snapshot id that brought each row
     struct k2_batch_column *columns; // indexed like schema->columns; key columns are unused
     struct k2_buffer text;           // all texts, ceiling 1 GiB
 };

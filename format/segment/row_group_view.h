@@ -9,7 +9,7 @@
 #include "format/segment/row_group.h"
 #include "format/segment/vector.h"
 
-// One run of rows of one instrument and epoch; sorted by (instrument, epoch) - see SEGMENT.md.
+// All rows of one instrument; entries are sorted by instrument and cover the group's rows.
 struct k2_directory_entry {
     uint32_t instrument; // the id at the time of writing
     uint32_t first_row, row_count;
@@ -22,9 +22,9 @@ struct k2_directory_entry {
 __extension__ typedef __int128 k2_int128;
 
 struct k2_column_stats {
-    bool has_range;       // false: all null, or a text kind
-    int64_t min, max;     // of the not-null rows
-    k2_int128 sum;        // of the not-null rows; fixed kinds but float64
+    bool has_range;   // false: all null, float64, or a text kind
+    int64_t min, max; // of the not-null rows
+    k2_int128 sum;    // of the not-null rows; fixed kinds but float64
     uint32_t null_count;
 };
 
@@ -69,10 +69,10 @@ void k2_column_reader_close(struct k2_column_reader *reader);
 // Decodes block `block` (rows block * 1024 .. ), giving its rows. `vector` points into `store` or
 // into the view and holds until the store is used again. Texts may point into memory of the reader
 // that holds until the next decode or close.
-K2_MUST_CHECK enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t block,
-                                                     struct k2_vector_store *store,
-                                                     struct k2_vector *vector,
-                                                     uint32_t *row_count, struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_column_reader_decode(struct k2_column_reader *reader,
+                                                     uint32_t block, struct k2_vector_store *store,
+                                                     struct k2_vector *vector, uint32_t *row_count,
+                                                     struct k2_error *error);
 
 // Bounds of the block's values (never too tight), without decoding it. False: unknown.
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,

@@ -1,0 +1,186 @@
+// Declared in row_group_view.h.
+#include <assert.h>
+#include <string.h>
+
+#include "format/base/alloc.h"
+#include "format/base/checksum.h"
+#include "format/segment/integer_chunk.h"
+#include "format/segment/row_group_view_private.h"
+#include "format/segment/segment_layout.h"
+#include "format/segment/text_chunk.h"
+
+struct k2_column_reader {
+    const struct k2_row_group_view *view; // borrowed
+    enum k2_kind kind;
+    uint8_t scale;
+    bool constant; // every row is `value`: the commit of a group without that column
+    bool all_null;
+    int64_t value;
+    struct k2_integer_chunk integers; // fixed kinds
+    struct k2_text_chunk texts;       // text kinds
+};
+
+static const struct k2_integer_chunk *integers_of(const struct k2_column_reader *reader)
+{
+    return k2_kind_is_fixed(reader->kind) ? &reader->integers : &reader->texts.integers;
+}
+
+static bool encoding_fits(enum k2_kind kind, uint8_t encoding)
+{
+    if (k2_kind_is_fixed(kind)) {
+        return encoding == K2_ENCODING_INTEGERS;
+    }
+    return encoding == K2_ENCODING_DICTIONARY || encoding == K2_ENCODING_TEXTS;
+}
+
+static enum k2_status open_chunk(struct k2_column_reader *reader,
+                                 const struct k2_group_column *column,
+                                 const struct k2_column_place *place, struct k2_error *error)
+{
+    const struct k2_row_group_view *view = reader->view;
+    struct k2_slice bytes = {view->bytes.data + place->offset, column->length_bytes};
+    if (k2_checksum(bytes, view->info.segment_id, view->info.offset + place->offset) !=
+        place->checksum) {
+        return k2_fail(error, K2_CORRUPT, "checksum mismatch in %zu bytes at %llu",
+                       bytes.size_bytes, (unsigned long long)(view->info.offset + place->offset));
+    }
+    if (!encoding_fits(column->kind, place->encoding)) {
+        return k2_fail(error, K2_CORRUPT, "unknown encoding %u of kind %u", place->encoding,
+                       (unsigned)column->kind);
+    }
+    if (k2_kind_is_fixed(column->kind)) {
+        return k2_integer_chunk_open(&reader->integers, bytes, view->row_count, error);
+    }
+    return k2_text_chunk_open(&reader->texts, place->encoding, bytes, view->row_count, error);
+}
+
+// The place of the column in the view, or -1.
+static int find_column(const struct k2_row_group_view *view, uint16_t column_id)
+{
+    for (size_t i = 0; i < view->column_count; i++) {
+        if (view->columns[i].id == column_id) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+enum k2_status k2_column_reader_open(struct k2_column_reader **reader,
+                                     const struct k2_row_group_view *view, uint16_t column_id,
+                                     bool *found, struct k2_error *error)
+{
+    int index = find_column(view, column_id);
+    *found = index >= 0 || column_id == K2_COLUMN_ID_COMMIT;
+    if (!*found) {
+        return K2_OK;
+    }
+    struct k2_column_reader *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "column %u: out of memory", column_id);
+    }
+    self->view = view;
+    if (index < 0) {
+        self->kind = K2_KIND_INT64;
+        self->constant = true;
+        self->value = (int64_t)view->info.commit;
+        *reader = self;
+        return K2_OK;
+    }
+    const struct k2_group_column *column = &view->columns[index];
+    self->kind = column->kind;
+    self->scale = column->scale;
+    self->all_null = column->all_null;
+    enum k2_status status = K2_OK;
+    if (!column->all_null) {
+        status = open_chunk(self, column, &view->places[index], error);
+    }
+    if (status != K2_OK) {
+        k2_error_annotate(error, "column %u", column_id);
+        k2_column_reader_close(self);
+        return status;
+    }
+    *reader = self;
+    return K2_OK;
+}
+
+void k2_column_reader_close(struct k2_column_reader *reader)
+{
+    if (reader != NULL) {
+        k2_text_chunk_close(&reader->texts);
+        k2_free(reader);
+    }
+}
+
+static void fill_constant(const struct k2_column_reader *reader, uint32_t row_count,
+                          struct k2_vector_store *store, const uint8_t **valid)
+{
+    for (uint32_t i = 0; i < row_count; i++) {
+        store->values[i] = reader->value;
+    }
+    if (reader->all_null) {
+        memset(store->valid, 0, row_count);
+        memset(store->texts, 0, row_count * sizeof store->texts[0]);
+        *valid = store->valid;
+    }
+}
+
+enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t block,
+                                       struct k2_vector_store *store, struct k2_vector *vector,
+                                       uint32_t *row_count, struct k2_error *error)
+{
+    uint32_t rows = reader->view->row_count;
+    assert(block < (rows + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS);
+    uint32_t rest = rows - block * K2_BLOCK_ROWS;
+    rest = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+    bool fixed = k2_kind_is_fixed(reader->kind);
+    const uint8_t *valid = NULL;
+    enum k2_status status = K2_OK;
+    if (reader->constant || reader->all_null) {
+        fill_constant(reader, rest, store, &valid);
+    } else if (fixed) {
+        status = k2_integer_chunk_decode(&reader->integers, block, store->values, store->valid,
+                                         &valid, error);
+    } else {
+        status = k2_text_chunk_decode(&reader->texts, block, store, &valid, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    *vector = (struct k2_vector){.kind = reader->kind,
+                                 .scale = reader->scale,
+                                 .values = fixed ? store->values : NULL,
+                                 .texts = fixed ? NULL : store->texts,
+                                 .valid = valid};
+    *row_count = rest;
+    return K2_OK;
+}
+
+bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,
+                             int64_t *max)
+{
+    if (reader->constant) {
+        *min = *max = reader->value;
+        return true;
+    }
+    if (reader->all_null || !k2_kind_is_fixed(reader->kind) || reader->kind == K2_KIND_FLOAT64) {
+        return false;
+    }
+    return k2_integer_chunk_bounds(&reader->integers, block, min, max);
+}
+
+bool k2_column_reader_block_info(const struct k2_column_reader *reader, uint32_t block,
+                                 struct k2_block_info *info)
+{
+    if (block >= (reader->view->row_count + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS) {
+        return false;
+    }
+    *info = (struct k2_block_info){.codec = k2_codec_name(K2_CODEC_CONST), .divisor = 1};
+    if (reader->constant || reader->all_null) {
+        return true;
+    }
+    k2_integer_chunk_block_info(integers_of(reader), block, info);
+    if (!k2_kind_is_fixed(reader->kind)) {
+        info->size_bytes += k2_text_chunk_block_bytes(&reader->texts, block);
+    }
+    return true;
+}

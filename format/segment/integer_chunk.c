@@ -1,0 +1,425 @@
+#include "format/segment/integer_chunk.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+
+#include "format/codec/bitpack.h"
+#include "format/segment/segment_layout.h"
+
+static uint64_t load_u64(const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le64toh(value);
+}
+
+static uint32_t load_u32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le32toh(value);
+}
+
+// Encoding
+
+struct chunk_encoder {
+    struct k2_buffer *payload;
+    size_t block_count;
+    struct block {
+        uint32_t offset;
+        uint8_t divisor; // place in the table, from 1; 0: none
+        uint8_t validity;
+        struct k2_block_entry entry;
+        struct k2_column_stats stats;
+    } blocks[K2_GROUP_BLOCKS];
+    size_t divisor_count;
+    uint64_t divisors[K2_GROUP_BLOCKS];
+};
+
+static void put_i128(struct k2_buffer *out, k2_int128 value)
+{
+    k2_put_u64(out, (uint64_t)value);
+    k2_put_u64(out, (uint64_t)(value >> 64));
+}
+
+static void put_bitmap(struct k2_buffer *out, const uint8_t *valid, size_t row_count)
+{
+    uint8_t *bitmap = k2_buffer_extend(out, (row_count + 7) / 8);
+    if (bitmap == NULL) {
+        return;
+    }
+    memset(bitmap, 0, (row_count + 7) / 8);
+    for (size_t i = 0; i < row_count; i++) {
+        bitmap[i / 8] |= (uint8_t)((valid[i] & 1u) << i % 8);
+    }
+}
+
+// Null rows repeat the value before them, which costs least under every codec.
+static void fill_nulls(int64_t *values, const uint8_t *valid, size_t row_count)
+{
+    size_t first = 0;
+    while (first < row_count && valid[first] == 0) {
+        first++;
+    }
+    int64_t last = first < row_count ? values[first] : 0;
+    for (size_t i = 0; i < row_count; i++) {
+        last = valid[i] != 0 ? values[i] : last;
+        values[i] = last;
+    }
+}
+
+static k2_int128 sum_of(const int64_t *values, const uint8_t *valid, size_t row_count,
+                        const struct k2_column_stats *stats)
+{
+    int64_t small = INT64_C(1) << 52; // 1,024 of them stay below 2^63
+    k2_int128 sum = 0;
+    if (valid != NULL) {
+        for (size_t i = 0; i < row_count; i++) {
+            sum += valid[i] != 0 ? values[i] : 0;
+        }
+    } else if (stats->min > -small && stats->max < small) {
+        int64_t short_sum = 0;
+        for (size_t i = 0; i < row_count; i++) {
+            short_sum += values[i];
+        }
+        sum = short_sum;
+    } else {
+        for (size_t i = 0; i < row_count; i++) {
+            sum += values[i];
+        }
+    }
+    return sum;
+}
+
+static void add_stats(struct k2_column_stats *total, const struct k2_column_stats *part)
+{
+    total->null_count += part->null_count;
+    total->sum += part->sum;
+    if (part->has_range) {
+        total->min = !total->has_range || part->min < total->min ? part->min : total->min;
+        total->max = !total->has_range || part->max > total->max ? part->max : total->max;
+        total->has_range = true;
+    }
+}
+
+static uint8_t place_divisor(struct chunk_encoder *encoder, uint64_t divisor)
+{
+    if (divisor == 1) {
+        return 0;
+    }
+    size_t place = 0;
+    while (place < encoder->divisor_count && encoder->divisors[place] != divisor) {
+        place++;
+    }
+    if (place == encoder->divisor_count) {
+        encoder->divisors[encoder->divisor_count++] = divisor;
+    }
+    return (uint8_t)(place + 1);
+}
+
+static void encode_block(struct chunk_encoder *encoder, struct block *block, int64_t *values,
+                         const uint8_t *valid, size_t row_count)
+{
+    size_t null_count = 0;
+    for (size_t i = 0; valid != NULL && i < row_count; i++) {
+        null_count += valid[i] == 0;
+    }
+    *block = (struct block){.offset = (uint32_t)encoder->payload->size_bytes,
+                            .entry = {.codec = K2_CODEC_CONST, .divisor = 1},
+                            .stats = {.null_count = (uint32_t)null_count}};
+    if (null_count == row_count) {
+        block->validity = K2_ALL_NULL;
+        return;
+    }
+    if (null_count > 0) {
+        block->validity = K2_VALIDITY_BITMAP;
+        put_bitmap(encoder->payload, valid, row_count);
+        fill_nulls(values, valid, row_count);
+    }
+    struct k2_column_stats *stats = &block->stats;
+    stats->has_range = true;
+    k2_bitpack_selected()->range(values, row_count, &stats->min, &stats->max);
+    stats->sum = sum_of(values, null_count > 0 ? valid : NULL, row_count, stats);
+    k2_block_encode(values, row_count, &block->entry, encoder->payload);
+    block->divisor = place_divisor(encoder, block->entry.divisor);
+}
+
+static void put_entries(const struct chunk_encoder *encoder, struct k2_buffer *out)
+{
+    for (size_t i = 0; i < encoder->divisor_count; i++) {
+        k2_put_u64(out, encoder->divisors[i]);
+    }
+    for (size_t i = 0; i < encoder->block_count; i++) {
+        const struct block *block = &encoder->blocks[i];
+        k2_put_u32(out, block->offset);
+        k2_put_u8(out, block->entry.codec);
+        k2_put_u8(out, block->entry.width_bits);
+        k2_put_u8(out, block->divisor);
+        k2_put_u8(out, block->validity);
+        k2_put_i64(out, block->entry.base);
+    }
+}
+
+// An empty range, min above max, says that there is no value.
+static void put_range(struct k2_buffer *out, const struct k2_column_stats *stats)
+{
+    k2_put_i64(out, stats->has_range ? stats->min : INT64_MAX);
+    k2_put_i64(out, stats->has_range ? stats->max : INT64_MIN);
+}
+
+static void put_zones(const struct chunk_encoder *encoder, struct k2_buffer *out)
+{
+    for (size_t first = 0; first < encoder->block_count; first += K2_ZONE_BLOCKS) {
+        struct k2_column_stats zone = {0};
+        for (size_t i = first; i < encoder->block_count && i < first + K2_ZONE_BLOCKS; i++) {
+            add_stats(&zone, &encoder->blocks[i].stats);
+        }
+        put_range(out, &zone);
+        put_i128(out, zone.sum);
+        k2_put_u32(out, zone.null_count);
+    }
+}
+
+void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned flags,
+                             struct k2_buffer *scratch, struct k2_buffer *out,
+                             struct k2_column_stats *stats)
+{
+    assert(source->row_count >= 1 && source->row_count <= K2_GROUP_ROWS);
+    struct chunk_encoder encoder;
+    int64_t values[K2_BLOCK_ROWS];
+    uint8_t valid[K2_BLOCK_ROWS];
+    struct k2_column_stats total = {0};
+    k2_buffer_clear(scratch);
+    encoder.payload = scratch;
+    encoder.divisor_count = 0;
+    encoder.block_count = 0;
+    for (size_t first = 0; first < source->row_count; first += K2_BLOCK_ROWS) {
+        size_t rest = source->row_count - first;
+        size_t row_count = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+        struct block *block = &encoder.blocks[encoder.block_count++];
+        uint8_t *validity = source->has_nulls ? valid : NULL;
+        source->fill(source->context, first, row_count, values, validity);
+        encode_block(&encoder, block, values, validity, row_count);
+        add_stats(&total, &block->stats);
+    }
+    if (encoder.block_count == 1) {
+        flags &= ~(unsigned)K2_CHUNK_HAS_BOUNDS; // the column entry has them
+    }
+    if (encoder.block_count <= K2_ZONE_BLOCKS) {
+        flags &= ~(unsigned)K2_CHUNK_HAS_ZONES;
+    }
+    k2_put_u8(out, (uint8_t)flags);
+    k2_put_u8(out, (uint8_t)encoder.divisor_count);
+    k2_put_u16(out, (uint16_t)encoder.block_count);
+    put_entries(&encoder, out);
+    for (size_t i = 0; (flags & K2_CHUNK_HAS_BOUNDS) != 0 && i < encoder.block_count; i++) {
+        put_range(out, &encoder.blocks[i].stats);
+    }
+    if ((flags & K2_CHUNK_HAS_ZONES) != 0) {
+        put_zones(&encoder, out);
+    }
+    out->failed = out->failed || scratch->failed;
+    k2_put_bytes(out, scratch->data, scratch->size_bytes);
+    if (stats != NULL) {
+        *stats = total;
+    }
+}
+
+// Reading
+
+enum k2_status k2_integer_chunk_open(struct k2_integer_chunk *chunk, struct k2_slice bytes,
+                                     uint32_t row_count, struct k2_error *error)
+{
+    struct k2_byte_reader reader = {.rest = bytes};
+    unsigned flags = k2_read_u8(&reader);
+    uint32_t divisor_count = k2_read_u8(&reader);
+    uint32_t block_count = k2_read_u16(&reader);
+    size_t zone_count = (block_count + K2_ZONE_BLOCKS - 1) / K2_ZONE_BLOCKS;
+    *chunk = (struct k2_integer_chunk){
+        .row_count = row_count, .block_count = block_count, .divisor_count = divisor_count};
+    chunk->divisors = k2_read_bytes(&reader, divisor_count * sizeof(uint64_t)).data;
+    chunk->entries = k2_read_bytes(&reader, (size_t)block_count * K2_BLOCK_ENTRY_BYTES).data;
+    if ((flags & K2_CHUNK_HAS_BOUNDS) != 0) {
+        chunk->bounds = k2_read_bytes(&reader, (size_t)block_count * K2_BOUNDS_BYTES).data;
+    }
+    if ((flags & K2_CHUNK_HAS_ZONES) != 0) {
+        chunk->zones = k2_read_bytes(&reader, zone_count * K2_ZONE_BYTES).data;
+    }
+    chunk->payload = reader.rest;
+    if (reader.truncated) {
+        return k2_fail(error, K2_CORRUPT, "chunk of %zu bytes ends within its entries",
+                       bytes.size_bytes);
+    }
+    if ((flags & ~(unsigned)(K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES)) != 0) {
+        return k2_fail(error, K2_CORRUPT, "chunk with unknown flags 0x%x", flags);
+    }
+    if (block_count != (row_count + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS) {
+        return k2_fail(error, K2_CORRUPT, "chunk of %u blocks for %u rows", (unsigned)block_count,
+                       (unsigned)row_count);
+    }
+    return K2_OK;
+}
+
+uint32_t k2_integer_chunk_block_rows(const struct k2_integer_chunk *chunk, uint32_t block)
+{
+    assert(block < chunk->block_count);
+    uint32_t rest = chunk->row_count - block * K2_BLOCK_ROWS;
+    return rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+}
+
+static const uint8_t *entry_of(const struct k2_integer_chunk *chunk, uint32_t block)
+{
+    return chunk->entries + (size_t)block * K2_BLOCK_ENTRY_BYTES;
+}
+
+// The block's bytes: bitmap and payload. Read anew each time: a mapping may change underneath.
+static bool block_bytes(const struct k2_integer_chunk *chunk, uint32_t block,
+                        struct k2_slice *bytes)
+{
+    size_t begin = load_u32(entry_of(chunk, block) + K2_BLOCK_AT_OFFSET);
+    size_t end = chunk->payload.size_bytes;
+    if (block + 1 < chunk->block_count) {
+        end = load_u32(entry_of(chunk, block + 1) + K2_BLOCK_AT_OFFSET);
+    }
+    if (begin > end || end > chunk->payload.size_bytes) {
+        return false;
+    }
+    *bytes = (struct k2_slice){chunk->payload.data + begin, end - begin};
+    return true;
+}
+
+static bool read_entry(const struct k2_integer_chunk *chunk, uint32_t block,
+                       struct k2_block_entry *entry)
+{
+    const uint8_t *bytes = entry_of(chunk, block);
+    unsigned divisor = bytes[K2_BLOCK_AT_DIVISOR];
+    if (divisor > chunk->divisor_count) {
+        return false;
+    }
+    *entry = (struct k2_block_entry){
+        .codec = bytes[K2_BLOCK_AT_CODEC],
+        .width_bits = bytes[K2_BLOCK_AT_WIDTH],
+        .divisor = divisor == 0 ? 1 : load_u64(chunk->divisors + (divisor - 1) * sizeof(uint64_t)),
+        .base = (int64_t)load_u64(bytes + K2_BLOCK_AT_BASE),
+    };
+    return true;
+}
+
+// Eight bits to eight bytes of 0 or 1, lowest first.
+static uint64_t spread_bits(uint8_t bits)
+{
+    uint64_t spread = (bits & 0x7fu) * 0x0002040810204081u & 0x0101010101010101u;
+    return spread | (uint64_t)(bits >> 7) << 56;
+}
+
+static bool read_bitmap(struct k2_slice *bytes, uint32_t row_count, uint8_t *valid)
+{
+    size_t size = (row_count + 7) / 8;
+    if (bytes->size_bytes < size) {
+        return false;
+    }
+    for (size_t i = 0; i < row_count / 8; i++) {
+        uint64_t spread = htole64(spread_bits(bytes->data[i]));
+        memcpy(valid + i * 8, &spread, sizeof spread);
+    }
+    for (size_t i = row_count / 8 * 8; i < row_count; i++) {
+        valid[i] = bytes->data[i / 8] >> i % 8 & 1;
+    }
+    bytes->data += size;
+    bytes->size_bytes -= size;
+    return true;
+}
+
+enum k2_status k2_integer_chunk_decode(const struct k2_integer_chunk *chunk, uint32_t block,
+                                       int64_t *values, uint8_t *valid_room, const uint8_t **valid,
+                                       struct k2_error *error)
+{
+    uint32_t row_count = k2_integer_chunk_block_rows(chunk, block);
+    unsigned validity = entry_of(chunk, block)[K2_BLOCK_AT_VALIDITY];
+    struct k2_block_entry entry;
+    struct k2_slice bytes;
+    *valid = NULL;
+    if (validity == K2_ALL_NULL) {
+        memset(values, 0, row_count * sizeof *values);
+        memset(valid_room, 0, row_count);
+        *valid = valid_room;
+        return K2_OK;
+    }
+    if (!block_bytes(chunk, block, &bytes) || !read_entry(chunk, block, &entry)) {
+        return k2_fail(error, K2_CORRUPT, "block %u leads outside its chunk", (unsigned)block);
+    }
+    if (validity == K2_VALIDITY_BITMAP) {
+        if (!read_bitmap(&bytes, row_count, valid_room)) {
+            return k2_fail(error, K2_CORRUPT, "block %u ends within its bitmap", (unsigned)block);
+        }
+        *valid = valid_room;
+    } else if (validity != K2_ALL_VALID) {
+        return k2_fail(error, K2_CORRUPT, "block %u has validity %u", (unsigned)block, validity);
+    }
+    enum k2_status status = k2_block_decode(&entry, bytes, values, row_count, error);
+    if (status != K2_OK) {
+        k2_error_annotate(error, "block %u", (unsigned)block);
+    }
+    return status;
+}
+
+static bool read_range(const uint8_t *bytes, int64_t *min, int64_t *max)
+{
+    *min = (int64_t)load_u64(bytes);
+    *max = (int64_t)load_u64(bytes + 8);
+    return *min <= *max;
+}
+
+// CONST and FOR say what their values can be.
+static bool entry_bounds(const struct k2_block_entry *entry, int64_t *min, int64_t *max)
+{
+    if (entry->codec == K2_CODEC_CONST) {
+        *min = *max = entry->base;
+        return true;
+    }
+    if (entry->codec != K2_CODEC_FOR || entry->width_bits >= 63) {
+        return false;
+    }
+    uint64_t most = ((uint64_t)1 << entry->width_bits) - 1;
+    uint64_t span;
+    if (__builtin_mul_overflow(most, entry->divisor, &span) || span > INT64_MAX ||
+        __builtin_add_overflow(entry->base, (int64_t)span, max)) {
+        return false;
+    }
+    *min = entry->base;
+    return true;
+}
+
+bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t block, int64_t *min,
+                             int64_t *max)
+{
+    struct k2_block_entry entry;
+    if (block >= chunk->block_count ||
+        entry_of(chunk, block)[K2_BLOCK_AT_VALIDITY] == K2_ALL_NULL) {
+        return false;
+    }
+    if (chunk->bounds != NULL) {
+        return read_range(chunk->bounds + (size_t)block * K2_BOUNDS_BYTES, min, max);
+    }
+    if (read_entry(chunk, block, &entry) && entry_bounds(&entry, min, max)) {
+        return true;
+    }
+    return chunk->zones != NULL &&
+           read_range(chunk->zones + (size_t)(block / K2_ZONE_BLOCKS) * K2_ZONE_BYTES, min, max);
+}
+
+void k2_integer_chunk_block_info(const struct k2_integer_chunk *chunk, uint32_t block,
+                                 struct k2_block_info *info)
+{
+    struct k2_block_entry entry = {.divisor = 1};
+    struct k2_slice bytes = {0};
+    if (block_bytes(chunk, block, &bytes)) {
+        info->size_bytes = (uint32_t)bytes.size_bytes;
+    }
+    (void)read_entry(chunk, block, &entry);
+    const char *codec = k2_codec_name(entry.codec);
+    info->codec = codec == NULL ? "unknown" : codec;
+    info->width_bits = entry.width_bits;
+    info->divisor = entry.divisor;
+}

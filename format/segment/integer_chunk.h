@@ -1,0 +1,53 @@
+// A column of int64 values in blocks of 1,024 rows: entries, statistics, payload. Also the codes
+// and lengths of text columns. SEGMENT.md has the bytes.
+#pragma once
+
+#include "format/codec/codec.h"
+#include "format/segment/row_group_view.h"
+
+enum { K2_GROUP_BLOCKS = K2_GROUP_ROWS / K2_BLOCK_ROWS };
+
+// Where the values to encode come from.
+struct k2_integer_source {
+    // Writes rows [first_row, first_row + row_count): values, and validity (1 = not null) unless
+    // `valid` is NULL. Values of null rows do not matter.
+    void (*fill)(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                 uint8_t *valid);
+    const void *context; // borrowed
+    size_t row_count;    // 1..K2_GROUP_ROWS
+    bool has_nulls;      // false: `valid` is NULL
+};
+
+// Appends the chunk to `out`. `flags` of K2_CHUNK_HAS_*: statistics wanted; they are left out
+// where the chunk is too short for them. `scratch` is cleared. `*stats` may be NULL.
+void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned flags,
+                             struct k2_buffer *scratch, struct k2_buffer *out,
+                             struct k2_column_stats *stats);
+
+// An opened chunk; borrows the bytes. A value.
+struct k2_integer_chunk {
+    uint32_t row_count, block_count;
+    uint32_t divisor_count;
+    const uint8_t *divisors, *entries;
+    const uint8_t *bounds, *zones; // NULL: none
+    struct k2_slice payload;
+};
+
+K2_MUST_CHECK enum k2_status k2_integer_chunk_open(struct k2_integer_chunk *chunk,
+                                                   struct k2_slice bytes, uint32_t row_count,
+                                                   struct k2_error *error);
+
+uint32_t k2_integer_chunk_block_rows(const struct k2_integer_chunk *chunk, uint32_t block);
+
+// `*valid` is NULL or `valid_room`, which has room for a block.
+K2_MUST_CHECK enum k2_status k2_integer_chunk_decode(const struct k2_integer_chunk *chunk,
+                                                     uint32_t block, int64_t *values,
+                                                     uint8_t *valid_room, const uint8_t **valid,
+                                                     struct k2_error *error);
+
+// False: unknown, or all null.
+bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t block, int64_t *min,
+                             int64_t *max);
+
+void k2_integer_chunk_block_info(const struct k2_integer_chunk *chunk, uint32_t block,
+                                 struct k2_block_info *info);

@@ -1,0 +1,434 @@
+#include "format/segment/text_chunk.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+
+#include "format/base/alloc.h"
+#include "format/base/checksum.h"
+#include "format/base/zstd.h"
+#include "format/segment/segment_layout.h"
+
+enum {
+    SAMPLE_ROWS = 1024, // after which a dictionary must have begun to pay
+};
+
+static struct k2_slice text_of(const struct k2_text_source *source, size_t row, bool *valid)
+{
+    const struct k2_batch_column *column = &source->batch->columns[source->column];
+    uint32_t place = source->order[row];
+    *valid = column->valid[place] != 0;
+    if (!*valid || column->texts[place].size_bytes == 0) {
+        return (struct k2_slice){0};
+    }
+    return k2_row_batch_text(source->batch, column->texts[place]);
+}
+
+static enum k2_kind kind_of(const struct k2_text_source *source)
+{
+    return source->batch->schema->columns[source->column].kind;
+}
+
+// Encoding of a dictionary
+
+// Distinct texts in order of appearance.
+struct dictionary {
+    uint32_t *slots; // code + 1, 0: free
+    size_t slot_mask;
+    struct k2_slice *texts;
+    size_t count, text_bytes;
+    uint32_t *codes; // of each row; null rows have no meaning
+};
+
+static void free_dictionary(struct dictionary *dictionary)
+{
+    k2_free(dictionary->slots);
+    k2_free(dictionary->texts);
+    k2_free(dictionary->codes);
+}
+
+static bool create_dictionary(struct dictionary *dictionary, size_t row_count)
+{
+    size_t slot_count = 64;
+    while (slot_count < row_count * 2) {
+        slot_count *= 2;
+    }
+    *dictionary = (struct dictionary){.slot_mask = slot_count - 1};
+    dictionary->slots = k2_alloc_zero(slot_count, sizeof *dictionary->slots);
+    dictionary->texts = k2_alloc(row_count * sizeof *dictionary->texts);
+    dictionary->codes = k2_alloc(row_count * sizeof *dictionary->codes);
+    return dictionary->slots != NULL && dictionary->texts != NULL && dictionary->codes != NULL;
+}
+
+static uint32_t code_of(struct dictionary *dictionary, struct k2_slice text)
+{
+    size_t slot = (size_t)k2_hash(text) & dictionary->slot_mask;
+    for (;; slot = (slot + 1) & dictionary->slot_mask) {
+        uint32_t code = dictionary->slots[slot];
+        if (code == 0) {
+            dictionary->texts[dictionary->count] = text;
+            dictionary->text_bytes += text.size_bytes;
+            dictionary->slots[slot] = (uint32_t)++dictionary->count;
+            return (uint32_t)dictionary->count - 1;
+        }
+        if (k2_slice_equal(dictionary->texts[code - 1], text)) {
+            return code - 1;
+        }
+    }
+}
+
+static bool same_place(struct k2_slice left, struct k2_slice right)
+{
+    return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+// False as soon as too many texts are distinct for a dictionary to pay.
+static bool fill_dictionary(struct dictionary *dictionary, const struct k2_text_source *source)
+{
+    bool always = kind_of(source) == K2_KIND_SYMBOLIC;
+    struct k2_slice last = {0};
+    bool has_last = false;
+    uint32_t code = 0;
+    for (size_t row = 0; row < source->row_count; row++) {
+        bool valid;
+        struct k2_slice text = text_of(source, row, &valid);
+        if (valid && (!has_last || !same_place(text, last))) {
+            code = code_of(dictionary, text);
+            last = text;
+            has_last = true;
+        }
+        dictionary->codes[row] = code;
+        bool sampled = row + 1 == SAMPLE_ROWS || row + 1 == source->row_count;
+        if (!always && sampled && row > 0 && dictionary->count > (row + 1) / 2) {
+            return false;
+        }
+    }
+    return dictionary->text_bytes + dictionary->count * 10 <= K2_DICTIONARY_RAW_BYTES_MAX;
+}
+
+struct code_source {
+    const struct dictionary *dictionary;
+    const struct k2_text_source *source;
+};
+
+static void fill_codes(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                       uint8_t *valid)
+{
+    const struct code_source *self = context;
+    for (size_t i = 0; i < row_count; i++) {
+        values[i] = self->dictionary->codes[first_row + i];
+    }
+    for (size_t i = 0; valid != NULL && i < row_count; i++) {
+        uint32_t place = self->source->order[first_row + i];
+        valid[i] = self->source->batch->columns[self->source->column].valid[place];
+    }
+}
+
+static void put_dictionary(const struct dictionary *dictionary, const struct k2_text_source *source,
+                           struct k2_buffer *scratch, struct k2_buffer *out)
+{
+    k2_buffer_clear(scratch);
+    for (size_t i = 0; i < dictionary->count; i++) {
+        k2_put_varint(scratch, dictionary->texts[i].size_bytes);
+    }
+    for (size_t i = 0; i < dictionary->count; i++) {
+        k2_put_bytes(scratch, dictionary->texts[i].data, dictionary->texts[i].size_bytes);
+    }
+    out->failed = out->failed || scratch->failed;
+    size_t header = out->size_bytes;
+    k2_put_u32(out, (uint32_t)dictionary->count);
+    k2_put_u32(out, 0); // the stored size, below
+    k2_put_u32(out, (uint32_t)scratch->size_bytes);
+    size_t begin = out->size_bytes;
+    if (!k2_zstd_append(out, k2_buffer_slice(scratch))) {
+        k2_put_bytes(out, scratch->data, scratch->size_bytes);
+    }
+    k2_buffer_patch_u32(out, header + K2_DICTIONARY_AT_BYTES, (uint32_t)(out->size_bytes - begin));
+    struct code_source context = {dictionary, source};
+    struct k2_integer_source codes = {fill_codes, &context, source->row_count, source->has_nulls};
+    k2_integer_chunk_encode(&codes, 0, scratch, out, NULL);
+}
+
+// Encoding of texts with lengths
+
+static void fill_lengths(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                         uint8_t *valid)
+{
+    const struct k2_text_source *source = context;
+    const struct k2_batch_column *column = &source->batch->columns[source->column];
+    for (size_t i = 0; i < row_count; i++) {
+        uint32_t place = source->order[first_row + i];
+        values[i] = column->texts[place].size_bytes;
+        if (valid != NULL) {
+            valid[i] = column->valid[place];
+        }
+    }
+}
+
+static void put_texts(const struct k2_text_source *source, struct k2_buffer *scratch,
+                      struct k2_buffer *out)
+{
+    size_t block_count = (source->row_count + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS;
+    size_t header = out->size_bytes;
+    size_t table = header + K2_TEXTS_HEADER_BYTES;
+    k2_put_u32(out, 0); // bytes of the lengths, below
+    k2_put_zeros(out, block_count * K2_TEXTS_ENTRY_BYTES);
+    size_t lengths_begin = out->size_bytes;
+    struct k2_integer_source lengths = {fill_lengths, source, source->row_count, source->has_nulls};
+    k2_integer_chunk_encode(&lengths, 0, scratch, out, NULL);
+    size_t texts_begin = out->size_bytes;
+    k2_buffer_patch_u32(out, header, (uint32_t)(texts_begin - lengths_begin));
+    for (size_t block = 0; block < block_count; block++) {
+        size_t entry = table + block * K2_TEXTS_ENTRY_BYTES;
+        size_t end = (block + 1) * K2_BLOCK_ROWS;
+        end = end < source->row_count ? end : source->row_count;
+        k2_buffer_clear(scratch);
+        for (size_t row = block * K2_BLOCK_ROWS; row < end; row++) {
+            bool valid;
+            struct k2_slice text = text_of(source, row, &valid);
+            k2_put_bytes(scratch, text.data, text.size_bytes);
+        }
+        out->failed = out->failed || scratch->failed;
+        k2_buffer_patch_u32(out, entry + K2_TEXTS_AT_OFFSET,
+                            (uint32_t)(out->size_bytes - texts_begin));
+        k2_buffer_patch_u32(out, entry + K2_TEXTS_AT_RAW_BYTES, (uint32_t)scratch->size_bytes);
+        bool try = kind_of(source) != K2_KIND_UUID && // random bytes
+                   scratch->size_bytes <= K2_TEXTS_RAW_BYTES_MAX;
+        if (!try || !k2_zstd_append(out, k2_buffer_slice(scratch))) {
+            k2_put_bytes(out, scratch->data, scratch->size_bytes);
+        }
+    }
+}
+
+enum k2_status k2_text_chunk_encode(const struct k2_text_source *source, struct k2_buffer *scratch,
+                                    struct k2_buffer *out, uint8_t *encoding,
+                                    struct k2_error *error)
+{
+    *encoding = K2_ENCODING_TEXTS;
+    if (kind_of(source) != K2_KIND_UUID) {
+        struct dictionary dictionary;
+        if (!create_dictionary(&dictionary, source->row_count)) {
+            free_dictionary(&dictionary);
+            return k2_fail(error, K2_NO_MEMORY, "dictionary of %zu rows: out of memory",
+                           source->row_count);
+        }
+        if (fill_dictionary(&dictionary, source)) {
+            *encoding = K2_ENCODING_DICTIONARY;
+            put_dictionary(&dictionary, source, scratch, out);
+        }
+        free_dictionary(&dictionary);
+    }
+    if (*encoding == K2_ENCODING_TEXTS) {
+        put_texts(source, scratch, out);
+    }
+    return K2_OK;
+}
+
+// Reading
+
+static uint32_t load_u32(const uint8_t *bytes)
+{
+    uint32_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le32toh(value);
+}
+
+// Gives `raw_bytes` of text: where they lie, or decompressed into the chunk's room.
+static enum k2_status give_texts(struct k2_text_chunk *chunk, struct k2_slice stored,
+                                 size_t raw_bytes, size_t most_bytes, struct k2_slice *texts,
+                                 struct k2_error *error)
+{
+    if (stored.size_bytes == raw_bytes) {
+        *texts = stored;
+        return K2_OK;
+    }
+    if (raw_bytes > most_bytes || stored.size_bytes > raw_bytes) {
+        return k2_fail(error, K2_CORRUPT, "texts of %zu bytes in %zu, the most are %zu", raw_bytes,
+                       stored.size_bytes, most_bytes);
+    }
+    if (raw_bytes > chunk->room_bytes) {
+        uint8_t *room = k2_alloc(raw_bytes);
+        if (room == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "texts of %zu bytes: out of memory", raw_bytes);
+        }
+        k2_free(chunk->room);
+        chunk->room = room;
+        chunk->room_bytes = raw_bytes;
+    }
+    if (!k2_zstd_decompress(stored, chunk->room, raw_bytes)) {
+        return k2_fail(error, K2_CORRUPT, "texts do not decompress to %zu bytes", raw_bytes);
+    }
+    *texts = (struct k2_slice){chunk->room, raw_bytes};
+    return K2_OK;
+}
+
+static enum k2_status split_dictionary(struct k2_text_chunk *chunk, struct k2_slice raw,
+                                       struct k2_error *error)
+{
+    struct k2_byte_reader lengths = {.rest = raw};
+    for (size_t i = 0; i < chunk->dictionary_count; i++) {
+        chunk->dictionary[i].size_bytes = (size_t)k2_read_varint(&lengths);
+    }
+    struct k2_byte_reader texts = {.rest = lengths.rest};
+    for (size_t i = 0; i < chunk->dictionary_count; i++) {
+        chunk->dictionary[i] = k2_read_bytes(&texts, chunk->dictionary[i].size_bytes);
+    }
+    if (lengths.truncated || texts.truncated || texts.rest.size_bytes != 0) {
+        return k2_fail(error, K2_CORRUPT, "dictionary: lengths do not add up to %zu bytes",
+                       raw.size_bytes);
+    }
+    return K2_OK;
+}
+
+static enum k2_status open_dictionary(struct k2_text_chunk *chunk, struct k2_slice bytes,
+                                      uint32_t row_count, struct k2_error *error)
+{
+    struct k2_byte_reader reader = {.rest = bytes};
+    uint32_t count = k2_read_u32(&reader);
+    uint32_t stored_bytes = k2_read_u32(&reader);
+    uint32_t raw_bytes = k2_read_u32(&reader);
+    struct k2_slice stored = k2_read_bytes(&reader, stored_bytes);
+    if (reader.truncated || count > row_count) {
+        return k2_fail(error, K2_CORRUPT, "dictionary of %u texts, %u bytes in a chunk of %zu",
+                       (unsigned)count, (unsigned)stored_bytes, bytes.size_bytes);
+    }
+    chunk->dictionary_count = count;
+    chunk->dictionary = k2_alloc_zero(count, sizeof *chunk->dictionary);
+    if (chunk->dictionary == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "dictionary of %u texts: out of memory",
+                       (unsigned)count);
+    }
+    struct k2_slice raw;
+    enum k2_status status =
+        give_texts(chunk, stored, raw_bytes, K2_DICTIONARY_RAW_BYTES_MAX, &raw, error);
+    if (status == K2_OK) {
+        status = split_dictionary(chunk, raw, error);
+    }
+    if (status == K2_OK) {
+        status = k2_integer_chunk_open(&chunk->integers, reader.rest, row_count, error);
+    }
+    return status;
+}
+
+static enum k2_status open_texts(struct k2_text_chunk *chunk, struct k2_slice bytes,
+                                 uint32_t row_count, struct k2_error *error)
+{
+    size_t block_count = (row_count + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS;
+    struct k2_byte_reader reader = {.rest = bytes};
+    uint32_t lengths_bytes = k2_read_u32(&reader);
+    chunk->table = k2_read_bytes(&reader, block_count * K2_TEXTS_ENTRY_BYTES).data;
+    struct k2_slice lengths = k2_read_bytes(&reader, lengths_bytes);
+    chunk->texts = reader.rest;
+    if (reader.truncated) {
+        return k2_fail(error, K2_CORRUPT, "texts: chunk of %zu bytes ends within its lengths",
+                       bytes.size_bytes);
+    }
+    return k2_integer_chunk_open(&chunk->integers, lengths, row_count, error);
+}
+
+enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uint8_t encoding,
+                                  struct k2_slice bytes, uint32_t row_count, struct k2_error *error)
+{
+    *chunk = (struct k2_text_chunk){0};
+    enum k2_status status = encoding == K2_ENCODING_DICTIONARY
+                                ? open_dictionary(chunk, bytes, row_count, error)
+                                : open_texts(chunk, bytes, row_count, error);
+    if (status != K2_OK) {
+        k2_text_chunk_close(chunk);
+    }
+    return status;
+}
+
+void k2_text_chunk_close(struct k2_text_chunk *chunk)
+{
+    k2_free(chunk->dictionary);
+    k2_free(chunk->room);
+    *chunk = (struct k2_text_chunk){0};
+}
+
+static enum k2_status look_up(const struct k2_text_chunk *chunk, size_t row_count,
+                              struct k2_vector_store *store, const uint8_t *valid,
+                              struct k2_error *error)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        uint64_t code = (uint64_t)store->values[i];
+        if (valid != NULL && valid[i] == 0) {
+            store->texts[i] = (struct k2_slice){0};
+        } else if (code < chunk->dictionary_count) {
+            store->texts[i] = chunk->dictionary[code];
+        } else {
+            return k2_fail(error, K2_CORRUPT, "row %zu of a block has code %llu of %zu", i,
+                           (unsigned long long)code, chunk->dictionary_count);
+        }
+    }
+    return K2_OK;
+}
+
+static bool block_texts(const struct k2_text_chunk *chunk, uint32_t block, struct k2_slice *stored)
+{
+    const uint8_t *entry = chunk->table + (size_t)block * K2_TEXTS_ENTRY_BYTES;
+    size_t begin = load_u32(entry + K2_TEXTS_AT_OFFSET);
+    size_t end = chunk->texts.size_bytes;
+    if (block + 1 < chunk->integers.block_count) {
+        end = load_u32(entry + K2_TEXTS_ENTRY_BYTES + K2_TEXTS_AT_OFFSET);
+    }
+    if (begin > end || end > chunk->texts.size_bytes) {
+        return false;
+    }
+    *stored = (struct k2_slice){chunk->texts.data + begin, end - begin};
+    return true;
+}
+
+static enum k2_status cut_texts(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
+                                struct k2_vector_store *store, const uint8_t *valid,
+                                struct k2_error *error)
+{
+    struct k2_slice stored;
+    if (!block_texts(chunk, block, &stored)) {
+        return k2_fail(error, K2_CORRUPT, "texts of block %u lead outside their chunk",
+                       (unsigned)block);
+    }
+    size_t raw_bytes =
+        load_u32(chunk->table + (size_t)block * K2_TEXTS_ENTRY_BYTES + K2_TEXTS_AT_RAW_BYTES);
+    struct k2_byte_reader reader = {0};
+    enum k2_status status =
+        give_texts(chunk, stored, raw_bytes, K2_TEXTS_RAW_BYTES_MAX, &reader.rest, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        bool null = valid != NULL && valid[i] == 0;
+        size_t size_bytes = null ? 0 : (size_t)store->values[i];
+        store->texts[i] = k2_read_bytes(&reader, size_bytes);
+    }
+    if (reader.truncated || reader.rest.size_bytes != 0) {
+        return k2_fail(error, K2_CORRUPT, "lengths of block %u do not add up to %zu bytes",
+                       (unsigned)block, raw_bytes);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
+                                    struct k2_vector_store *store, const uint8_t **valid,
+                                    struct k2_error *error)
+{
+    size_t row_count = k2_integer_chunk_block_rows(&chunk->integers, block);
+    enum k2_status status =
+        k2_integer_chunk_decode(&chunk->integers, block, store->values, store->valid, valid, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (chunk->dictionary != NULL) {
+        return look_up(chunk, row_count, store, *valid, error);
+    }
+    return cut_texts(chunk, block, row_count, store, *valid, error);
+}
+
+uint32_t k2_text_chunk_block_bytes(const struct k2_text_chunk *chunk, uint32_t block)
+{
+    struct k2_slice stored = {0};
+    if (chunk->dictionary == NULL) {
+        (void)block_texts(chunk, block, &stored);
+    }
+    return (uint32_t)stored.size_bytes;
+}
