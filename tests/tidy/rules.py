@@ -23,7 +23,7 @@ LIBRARIES = {
     "zstd.h": None,
     "lz4.h": None,
     "lz4frame.h": None,
-    "jansson.h": None,
+    "jansson.h": {"format/schema/schema_avro.c", "ingest/avro_schema.c", "ingest/schema_registry.c"},
     "avro.h": None,
     "librdkafka/rdkafka.h": None,
     "librdkafka/rdkafka_mock.h": None,
