@@ -1,0 +1,45 @@
+// Rows from scan vectors to bytes: CSV, NDJSON, a JSON array, or a table for a terminal.
+//
+// A format is a row of a table (row_formats in row_encoder.c). An encoder belongs to one thread;
+// what it prints depends on nothing but its arguments.
+#pragma once
+
+#include "format/base/buffer.h"
+#include "format/schema/schema.h"
+#include "format/segment/vector.h"
+
+struct k2_row_format {
+    const char *name;         // as `format=` says it
+    const char *content_type; // for HTTP
+    bool available;           // false: a known name that this build can not write
+};
+
+// NULL if the name means nothing. Static storage.
+const struct k2_row_format *k2_row_format_find(struct k2_slice name);
+const struct k2_row_format *k2_row_format_of_content_type(struct k2_slice content_type);
+
+// Zero is the default.
+struct k2_row_style {
+    bool time_ns;      // timestamps as integers, else as ISO 8601 texts
+    bool float_number; // JSON: decimals as bare numbers (the same digits), else as strings
+};
+
+struct k2_row_encoder; // opaque
+
+// The columns are borrowed until destroy, in the order of the vectors to come. Fails with
+// K2_BAD_REQUEST if the format is not available.
+K2_MUST_CHECK enum k2_status
+k2_row_encoder_create(struct k2_row_encoder **encoder, const struct k2_row_format *format,
+                      const struct k2_column *const *columns, size_t column_count,
+                      const struct k2_row_style *style, struct k2_error *error);
+void k2_row_encoder_destroy(struct k2_row_encoder *encoder);
+
+// What stands before the first row (the CSV header, `[`) and behind the last. Check `out`.
+void k2_row_encoder_begin(struct k2_row_encoder *encoder, struct k2_buffer *out);
+void k2_row_encoder_end(struct k2_row_encoder *encoder, struct k2_buffer *out);
+
+// Appends the rows from `first_row` on until `out` holds `enough_bytes` or more or `row_count` is
+// reached, and returns the row to go on with. `vectors` is an array in the order of the columns.
+size_t k2_row_encoder_put(struct k2_row_encoder *encoder, const struct k2_vector *vectors,
+                          size_t first_row, size_t row_count, size_t enough_bytes,
+                          struct k2_buffer *out);

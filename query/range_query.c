@@ -1,0 +1,540 @@
+#include "query/range_query.h"
+
+#include <assert.h>
+
+#include "engine/snapshot.h"
+#include "format/base/alloc.h"
+#include "format/base/checksum.h"
+#include "format/base/timestamp.h"
+#include "query/cursor.h"
+#include "query/instrument_filter.h"
+
+enum {
+    HASHED_BYTES = 1 << 20, // ceiling of the text that a cursor's hash covers
+    LONGEST_TIME = 64,
+};
+
+struct k2_range_query {
+    struct k2_engine *engine; // borrowed
+    const struct k2_table *table;
+    struct k2_instrument_selection instruments;
+    struct k2_scan_request scan_request;
+    struct k2_scan *scan;
+    struct k2_row_encoder *encoder;
+    const struct k2_column **columns; // wanted, owned array
+    size_t *indexes;                  // of the scan: wanted, then what the cursor needs
+    size_t column_count, index_count;
+    size_t key_places[K2_KEY_COLUMN_COUNT]; // of the key columns in the scan; paged answers only
+    const struct k2_row_format *format;
+    struct k2_row_style style;
+    struct k2_cursor start;  // where a page begins, if `continues`
+    struct k2_cursor cursor; // behind the rows so far, if `rows` > 0; paged answers only
+    bool continues, paged, has_more, begun, done;
+    uint64_t limit, rows, snapshot, query_hash;
+    const struct k2_vector *vectors; // of the scan
+    size_t vector_rows, next_row;    // rows of the vectors, the next one to print
+};
+
+// ---- texts to a request -----------------------------------------------------------------------
+
+static enum k2_status bad_choice(const struct k2_range_text *text, const char *choices,
+                                 struct k2_error *error)
+{
+    return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not known; give one of %s", text->name,
+                   (int)text->value.size_bytes, (const char *)text->value.data, choices);
+}
+
+static bool is_word(const struct k2_range_text *text, const char *word)
+{
+    return k2_slice_equal(text->value, k2_slice_of(word));
+}
+
+static enum k2_status read_time(const struct k2_range_text *text, bool *given, int64_t *time_ns,
+                                struct k2_error *error)
+{
+    *given = text->given;
+    if (!text->given) {
+        return K2_OK;
+    }
+    enum k2_timestamp_result result = k2_timestamp_parse(text->value, time_ns);
+    // A `+` of an offset that was not escaped in a URL arrives as a blank.
+    if (result != K2_TIMESTAMP_OK && text->value.size_bytes > 6 &&
+        text->value.size_bytes <= LONGEST_TIME) {
+        uint8_t mended[LONGEST_TIME];
+        memcpy(mended, text->value.data, text->value.size_bytes);
+        uint8_t *sign = &mended[text->value.size_bytes - 6];
+        if (*sign == ' ') {
+            *sign = '+';
+            result = k2_timestamp_parse((struct k2_slice){mended, text->value.size_bytes}, time_ns);
+        }
+    }
+    if (result != K2_TIMESTAMP_OK) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "%s: `%.*s` is no time (%s); write 2014-03-11T10:00:00Z, a date or "
+                       "nanoseconds since 1970",
+                       text->name, (int)text->value.size_bytes, (const char *)text->value.data,
+                       k2_timestamp_result_name(result));
+    }
+    return K2_OK;
+}
+
+static enum k2_status read_limit(const struct k2_range_text *text, uint64_t max, uint64_t *limit,
+                                 struct k2_error *error)
+{
+    if (!text->given) {
+        return K2_OK;
+    }
+    uint64_t value = 0;
+    bool good = text->value.size_bytes > 0 && text->value.size_bytes <= 18;
+    for (size_t i = 0; good && i < text->value.size_bytes; i++) {
+        uint8_t byte = text->value.data[i];
+        good = byte >= '0' && byte <= '9';
+        value = value * 10 + (uint64_t)(byte - '0');
+    }
+    if (!good || value == 0 || (max > 0 && value > max)) {
+        if (max > 0) {
+            return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not a number from 1 to %llu",
+                           text->name, (int)text->value.size_bytes, (const char *)text->value.data,
+                           (unsigned long long)max);
+        }
+        return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not a number from 1 on", text->name,
+                       (int)text->value.size_bytes, (const char *)text->value.data);
+    }
+    *limit = value;
+    return K2_OK;
+}
+
+static enum k2_status read_format(struct k2_range_query *self,
+                                  const struct k2_range_request *request, struct k2_error *error)
+{
+    const struct k2_range_text *text = &request->texts[K2_RANGE_FORMAT];
+    self->format = text->given ? k2_row_format_find(text->value) : request->format;
+    bool for_terminals = self->format != NULL && strcmp(self->format->name, "table") == 0;
+    if (self->format == NULL || (for_terminals && request->page_limit_max > 0)) {
+        return bad_choice(text, "json, ndjson, csv", error);
+    }
+    if (!self->format->available) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "%s: %s is not available in this version; json, ndjson and csv are",
+                       text->name, self->format->name);
+    }
+    self->paged = request->page_limit_max > 0 && strcmp(self->format->name, "json") == 0;
+    return K2_OK;
+}
+
+static enum k2_status read_style(struct k2_range_query *self,
+                                 const struct k2_range_request *request, struct k2_error *error)
+{
+    const struct k2_range_text *time = &request->texts[K2_RANGE_TIME];
+    if (time->given && !is_word(time, "iso") && !is_word(time, "ns")) {
+        return bad_choice(time, "iso, ns", error);
+    }
+    const struct k2_range_text *numbers = &request->texts[K2_RANGE_NUMBERS];
+    if (numbers->given && !is_word(numbers, "string") && !is_word(numbers, "float")) {
+        return bad_choice(numbers, "string, float", error);
+    }
+    const struct k2_range_text *order = &request->texts[K2_RANGE_ORDER];
+    if (order->given && !is_word(order, "asc") && !is_word(order, "desc")) {
+        return bad_choice(order, "asc, desc", error);
+    }
+    self->style.time_ns = time->given && is_word(time, "ns");
+    self->style.float_number = numbers->given && is_word(numbers, "float");
+    self->scan_request.order = request->order;
+    if (order->given) {
+        self->scan_request.order =
+            is_word(order, "desc") ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME;
+    }
+    return K2_OK;
+}
+
+static enum k2_status find_table(struct k2_range_query *self,
+                                 const struct k2_range_request *request, struct k2_error *error)
+{
+    const struct k2_range_text *text = &request->texts[K2_RANGE_TABLE];
+    if (!text->given) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: which table? Give one, such as trades",
+                       text->name);
+    }
+    self->table = k2_engine_table(self->engine, text->value);
+    if (self->table == NULL) { // it may be younger than this handle
+        enum k2_status status = k2_engine_refresh(self->engine, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        self->table = k2_engine_table(self->engine, text->value);
+    }
+    if (self->table == NULL) {
+        return k2_fail(error, K2_NOT_FOUND, "%s: there is no table `%.*s`", text->name,
+                       (int)text->value.size_bytes, (const char *)text->value.data);
+    }
+    return K2_OK;
+}
+
+// ---- columns ------------------------------------------------------------------------------------
+
+static enum k2_status add_field(struct k2_range_query *self, const struct k2_range_text *text,
+                                struct k2_slice name, struct k2_error *error)
+{
+    int index = k2_schema_find(self->table->schema, name);
+    if (index < 0) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: table %s has no column `%.*s`", text->name,
+                       self->table->schema->table, (int)name.size_bytes, (const char *)name.data);
+    }
+    for (size_t i = 0; i < self->column_count; i++) {
+        if (self->indexes[i] == (size_t)index) {
+            return k2_fail(error, K2_BAD_REQUEST, "%s: column `%.*s` stands there twice",
+                           text->name, (int)name.size_bytes, (const char *)name.data);
+        }
+    }
+    self->indexes[self->column_count] = (size_t)index;
+    self->columns[self->column_count++] = &self->table->schema->columns[index];
+    return K2_OK;
+}
+
+static enum k2_status add_named_fields(struct k2_range_query *self,
+                                       const struct k2_range_text *text, struct k2_error *error)
+{
+    struct k2_slice rest = text->value;
+    for (bool more = true; more;) {
+        size_t size = 0;
+        while (size < rest.size_bytes && rest.data[size] != ',') {
+            size++;
+        }
+        enum k2_status status = add_field(self, text, (struct k2_slice){rest.data, size}, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        more = size < rest.size_bytes;
+        rest.data += more ? size + 1 : size;
+        rest.size_bytes -= more ? size + 1 : size;
+    }
+    return K2_OK;
+}
+
+static enum k2_status choose_columns(struct k2_range_query *self,
+                                     const struct k2_range_request *request, struct k2_error *error)
+{
+    const struct k2_schema *schema = self->table->schema;
+    size_t room = schema->column_count + K2_KEY_COLUMN_COUNT;
+    self->columns = k2_alloc_zero(room, sizeof *self->columns);
+    self->indexes = k2_alloc_zero(room, sizeof *self->indexes);
+    if (self->columns == NULL || self->indexes == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory");
+    }
+    const struct k2_range_text *fields = &request->texts[K2_RANGE_FIELDS];
+    if (fields->given) {
+        enum k2_status status = add_named_fields(self, fields, error);
+        if (status != K2_OK) {
+            return status;
+        }
+    } else {
+        for (size_t i = 0; i < schema->column_count; i++) {
+            self->indexes[i] = i;
+            self->columns[i] = &schema->columns[i];
+        }
+        self->column_count = schema->column_count;
+    }
+    self->index_count = self->column_count;
+    for (size_t key = 0; self->paged && key < K2_KEY_COLUMN_COUNT; key++) {
+        size_t place = 0;
+        while (place < self->index_count && self->indexes[place] != key) {
+            place++;
+        }
+        if (place == self->index_count) {
+            self->indexes[self->index_count++] = key;
+        }
+        self->key_places[key] = place;
+    }
+    return K2_OK;
+}
+
+// ---- snapshot and cursor --------------------------------------------------------------------
+
+// What a cursor is bound to: which rows in which order, not how many and how they look.
+static enum k2_status hash_query(struct k2_range_query *self,
+                                 const struct k2_range_request *request, struct k2_error *error)
+{
+    static const enum k2_range_parameter bound[] = {
+        K2_RANGE_TABLE, K2_RANGE_EXCHANGE, K2_RANGE_SYMBOL, K2_RANGE_CANONICAL,
+        K2_RANGE_START, K2_RANGE_END,      K2_RANGE_AS_OF};
+    struct k2_buffer text;
+    k2_buffer_init(&text, HASHED_BYTES);
+    k2_put_bytes(&text, k2_engine_store_id(self->engine), 16);
+    k2_put_u8(&text, (uint8_t)self->scan_request.order);
+    for (size_t i = 0; i < sizeof bound / sizeof bound[0]; i++) {
+        const struct k2_range_text *parameter = &request->texts[bound[i]];
+        k2_put_u8(&text, parameter->given);
+        k2_put_u64(&text, parameter->value.size_bytes);
+        k2_put_bytes(&text, parameter->value.data, parameter->value.size_bytes);
+    }
+    enum k2_status status = k2_buffer_check(&text, "query", error);
+    if (status == K2_OK) {
+        self->query_hash = k2_hash(k2_buffer_slice(&text));
+    }
+    k2_buffer_deinit(&text);
+    return status;
+}
+
+static enum k2_status read_cursor(struct k2_range_query *self, const struct k2_range_text *text,
+                                  struct k2_error *error)
+{
+    enum k2_status status = k2_cursor_parse(&self->start, text->value, error);
+    if (status == K2_OK && self->start.query_hash != self->query_hash) {
+        status = k2_fail(error, K2_BAD_REQUEST,
+                         "it belongs to another query; only fields, limit "
+                         "and the format may change between pages");
+    }
+    if (status != K2_OK) {
+        k2_error_annotate(error, "%s", text->name);
+        return status;
+    }
+    bool found = false;
+    struct k2_snapshot snapshot;
+    status = k2_snapshot_get(self->engine, self->start.snapshot, &found, &snapshot, error);
+    if (status == K2_OK && !found) {
+        status = k2_fail(error, K2_NOT_FOUND, "%s: snapshot %llu is not there any more", text->name,
+                         (unsigned long long)self->start.snapshot);
+    }
+    self->continues = status == K2_OK;
+    self->snapshot = self->start.snapshot;
+    return status;
+}
+
+static enum k2_status find_snapshot(struct k2_range_query *self,
+                                    const struct k2_range_request *request, struct k2_error *error)
+{
+    if (request->texts[K2_RANGE_CURSOR].given) {
+        return read_cursor(self, &request->texts[K2_RANGE_CURSOR], error);
+    }
+    const struct k2_range_text *as_of = &request->texts[K2_RANGE_AS_OF];
+    struct k2_snapshot snapshot;
+    enum k2_status status = K2_OK;
+    if (as_of->given) {
+        status = k2_snapshot_resolve(self->engine, as_of->value, &snapshot, error);
+        if (status != K2_OK) {
+            k2_error_annotate(error, "%s", as_of->name);
+        }
+    } else {
+        status = k2_snapshot_newest(self->engine, &snapshot, error);
+    }
+    self->snapshot = status == K2_OK ? snapshot.id : 0;
+    return status;
+}
+
+// ---- opening ------------------------------------------------------------------------------------
+
+static enum k2_status read_texts(struct k2_range_query *self,
+                                 const struct k2_range_request *request, struct k2_error *error)
+{
+    struct k2_scan_request *scan = &self->scan_request;
+    const struct k2_range_text *texts = request->texts;
+    enum k2_status status = find_table(self, request, error);
+    if (status == K2_OK) {
+        status = read_format(self, request, error);
+    }
+    if (status == K2_OK) {
+        status = read_style(self, request, error);
+    }
+    if (status == K2_OK) {
+        status = read_time(&texts[K2_RANGE_START], &scan->has_start, &scan->start_ns, error);
+    }
+    if (status == K2_OK) {
+        status = read_time(&texts[K2_RANGE_END], &scan->has_end, &scan->end_ns, error);
+    }
+    if (status == K2_OK) {
+        self->limit = self->paged ? request->page_limit : request->limit;
+        status = read_limit(&texts[K2_RANGE_LIMIT], self->paged ? request->page_limit_max : 0,
+                            &self->limit, error);
+    }
+    if (status == K2_OK) {
+        status = choose_columns(self, request, error);
+    }
+    return status;
+}
+
+static enum k2_status open_scan(struct k2_range_query *self, const struct k2_range_request *request,
+                                struct k2_error *error)
+{
+    struct k2_scan_key after = k2_cursor_key(&self->start);
+    struct k2_scan_request *scan = &self->scan_request;
+    scan->table = self->table;
+    scan->snapshot = self->snapshot;
+    scan->columns = self->indexes;
+    scan->column_count = self->index_count;
+    scan->memory_bytes = request->memory_bytes;
+    scan->after = self->continues ? &after : NULL;
+    // One row more tells whether another page follows.
+    scan->limit = self->limit > 0 && self->paged ? self->limit + 1 : self->limit;
+    if (!self->instruments.all) {
+        scan->instruments = self->instruments.instruments;
+        scan->instrument_count = self->instruments.instrument_count;
+    }
+    enum k2_status status = k2_scan_open(self->engine, scan, &self->scan, error);
+    if (status == K2_OK) {
+        self->snapshot = k2_scan_snapshot(self->scan);
+    }
+    self->scan_request = (struct k2_scan_request){0}; // what it points to ends here
+    k2_instrument_selection_close(&self->instruments);
+    return status;
+}
+
+static enum k2_status build(struct k2_range_query *self, const struct k2_range_request *request,
+                            struct k2_error *error)
+{
+    const struct k2_range_text *texts = request->texts;
+    const struct k2_instrument_filter filter = {
+        .exchange = {texts[K2_RANGE_EXCHANGE].given, texts[K2_RANGE_EXCHANGE].name,
+                     texts[K2_RANGE_EXCHANGE].value},
+        .symbol = {texts[K2_RANGE_SYMBOL].given, texts[K2_RANGE_SYMBOL].name,
+                   texts[K2_RANGE_SYMBOL].value},
+        .canonical = {texts[K2_RANGE_CANONICAL].given, texts[K2_RANGE_CANONICAL].name,
+                      texts[K2_RANGE_CANONICAL].value},
+    };
+    enum k2_status status = read_texts(self, request, error);
+    if (status == K2_OK) {
+        status = hash_query(self, request, error);
+    }
+    if (status == K2_OK) {
+        status = find_snapshot(self, request, error);
+    }
+    if (status == K2_OK) {
+        status = k2_instrument_selection_open(&self->instruments, self->engine, self->table,
+                                              self->snapshot, &filter, error);
+    }
+    if (status == K2_OK) {
+        status = k2_row_encoder_create(&self->encoder, self->format, self->columns,
+                                       self->column_count, &self->style, error);
+    }
+    if (status == K2_OK) {
+        status = open_scan(self, request, error);
+    }
+    return status;
+}
+
+enum k2_status k2_range_query_open(struct k2_range_query **query, struct k2_engine *engine,
+                                   const struct k2_range_request *request, struct k2_error *error)
+{
+    *query = NULL;
+    struct k2_range_query *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory");
+    }
+    self->engine = engine;
+    enum k2_status status = build(self, request, error);
+    if (status != K2_OK) {
+        k2_range_query_close(self);
+        return status;
+    }
+    *query = self;
+    return K2_OK;
+}
+
+void k2_range_query_close(struct k2_range_query *query)
+{
+    if (query == NULL) {
+        return;
+    }
+    k2_scan_close(query->scan);
+    k2_row_encoder_destroy(query->encoder);
+    k2_instrument_selection_close(&query->instruments);
+    k2_free(query->columns);
+    k2_free(query->indexes);
+    k2_free(query);
+}
+
+// ---- rows
+// -----------------------------------------------------------------------------------------
+
+static enum k2_status remember_key(struct k2_range_query *self, size_t row, struct k2_error *error)
+{
+    const struct k2_vector *vectors = self->vectors;
+    const size_t *places = self->key_places;
+    struct k2_scan_key key = {.time_ns = vectors[places[K2_TIMESTAMP]].values[row],
+                              .exchange = vectors[places[K2_EXCHANGE]].texts[row],
+                              .symbol = vectors[places[K2_SYMBOL]].texts[row],
+                              .epoch = vectors[places[K2_EPOCH]].values[row],
+                              .sequence = vectors[places[K2_SEQUENCE]].values[row]};
+    return k2_cursor_init(&self->cursor, self->query_hash, self->snapshot, &key, error);
+}
+
+// Prints what is left of the vectors; those are taken when it returns with room in `out`.
+static enum k2_status put_rows(struct k2_range_query *self, size_t enough_bytes,
+                               struct k2_buffer *out, struct k2_error *error)
+{
+    size_t usable = self->vector_rows;
+    if (self->paged && self->limit > 0 && usable - self->next_row > self->limit - self->rows) {
+        usable = self->next_row + (size_t)(self->limit - self->rows);
+        self->has_more = true;
+    }
+    size_t next =
+        k2_row_encoder_put(self->encoder, self->vectors, self->next_row, usable, enough_bytes, out);
+    self->rows += next - self->next_row;
+    enum k2_status status = K2_OK;
+    if (self->paged && next > self->next_row) {
+        status = remember_key(self, next - 1, error);
+    }
+    self->next_row = next;
+    if (next == usable) {
+        self->next_row = self->vector_rows;
+    }
+    return status;
+}
+
+static enum k2_status pull(struct k2_range_query *self, struct k2_error *error)
+{
+    self->next_row = 0;
+    self->vector_rows = 0;
+    if (self->has_more) { // the page is full
+        self->done = true;
+        return K2_OK;
+    }
+    enum k2_status status = k2_scan_next(self->scan, &self->vectors, &self->vector_rows, error);
+    self->done = status == K2_OK && self->vector_rows == 0;
+    return status;
+}
+
+enum k2_status k2_range_query_next(struct k2_range_query *query, size_t enough_bytes,
+                                   struct k2_buffer *out, bool *done, struct k2_error *error)
+{
+    assert(!query->done);
+    if (!query->begun) {
+        k2_row_encoder_begin(query->encoder, out);
+        query->begun = true;
+    }
+    enum k2_status status = K2_OK;
+    while (status == K2_OK && !query->done && !out->failed && out->size_bytes < enough_bytes) {
+        if (query->next_row < query->vector_rows) {
+            status = put_rows(query, enough_bytes, out, error);
+        } else {
+            status = pull(query, error);
+        }
+    }
+    if (status == K2_OK && query->done) {
+        k2_row_encoder_end(query->encoder, out);
+    }
+    if (status == K2_OK) {
+        status = k2_buffer_check(out, "answer", error);
+    }
+    *done = query->done && status == K2_OK;
+    return status;
+}
+
+struct k2_range_summary k2_range_query_summary(const struct k2_range_query *query)
+{
+    return (struct k2_range_summary){.format = query->format,
+                                     .table = query->table,
+                                     .snapshot = query->snapshot,
+                                     .limit = query->limit,
+                                     .rows = query->rows,
+                                     .paged = query->paged,
+                                     .has_more = query->has_more};
+}
+
+enum k2_status k2_range_query_cursor(const struct k2_range_query *query, struct k2_buffer *out,
+                                     struct k2_error *error)
+{
+    assert(query->has_more && query->rows > 0);
+    char text[K2_CURSOR_TEXT_BYTES];
+    k2_put_bytes(out, text, k2_cursor_print(&query->cursor, text));
+    return k2_buffer_check(out, "cursor", error);
+}
