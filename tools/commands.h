@@ -5,3 +5,6 @@
 #include "tools/cli.h"
 
 extern const struct k2_command k2_command_version;
+extern const struct k2_command k2_command_check;
+extern const struct k2_command k2_command_compact;
+extern const struct k2_command k2_command_load;

@@ -6,6 +6,8 @@ int main(int argument_count, char **arguments)
 {
     // In the order in which the usage shows them.
     static const struct k2_command *const commands[] = {
+        &k2_command_compact,
+        &k2_command_check,
         &k2_command_version,
         NULL,
     };

@@ -1,0 +1,65 @@
+#include "engine/compact.h"
+
+#include "tools/commands.h"
+#include "tools/progress.h"
+
+static void show(void *context, uint64_t rows_done, uint64_t rows_total)
+{
+    struct k2_progress *progress = context;
+    progress->total = rows_total;
+    k2_progress_show(progress, rows_done, rows_done);
+}
+
+static void print(struct k2_cli *cli, bool json, const struct k2_compact_report *report)
+{
+    const char *form =
+        json ? "{\"segments_before\":%llu,\"segments_after\":%llu,\"bytes_before\":%llu,"
+               "\"bytes_after\":%llu,\"snapshot\":%llu}\n"
+             : "segments %llu -> %llu, bytes %llu -> %llu, snapshot %llu\n";
+    (void)fprintf(k2_cli_out(cli), form, (unsigned long long)report->segments_before,
+                  (unsigned long long)report->segments_after,
+                  (unsigned long long)report->bytes_before,
+                  (unsigned long long)report->bytes_after, (unsigned long long)report->snapshot);
+}
+
+static enum k2_exit run(struct k2_cli *cli)
+{
+    static const char *const formats[] = {"table", "json", NULL};
+    size_t format = 0;
+    struct k2_error error;
+    struct k2_engine *engine = NULL;
+    struct k2_progress progress = {0};
+    struct k2_compact_report report;
+    struct k2_compact_options options = {
+        .full = k2_cli_has(cli, "full"),
+        .progress = show,
+        .context = &progress,
+    };
+    enum k2_status status = k2_cli_choice(cli, "format", formats, &format, &error);
+    if (status == K2_OK) {
+        status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_WRITE, &error);
+    }
+    if (status == K2_OK) {
+        status = k2_progress_begin(&progress, cli, "rows", 0, &error);
+    }
+    if (status == K2_OK) {
+        status = k2_compact(engine, &options, &report, &error);
+        k2_progress_end(&progress);
+    }
+    k2_engine_close(engine);
+    if (status != K2_OK) {
+        return k2_cli_fail(cli, &error);
+    }
+    print(cli, format == 1, &report);
+    return K2_EXIT_DONE;
+}
+
+const struct k2_command k2_command_compact = {
+    .name = "compact",
+    .summary = "merges what was committed in small pieces and sorts it by instrument",
+    .options = (const struct k2_option[]){K2_OPTION_DATA,
+                                          {"full", NULL, "rewrite sorted segments, too", false},
+                                          K2_OPTION_FORMAT("table|json", "table"),
+                                          {0}},
+    .run = run,
+};
