@@ -318,3 +318,8 @@ const uint8_t *k2_engine_store_id(const struct k2_engine *engine)
 {
     return engine->store_id;
 }
+
+uint64_t k2_engine_run(const struct k2_engine *engine)
+{
+    return engine->run;
+}

@@ -28,6 +28,7 @@ void k2_engine_close(struct k2_engine *engine);
 
 const char *k2_engine_path(const struct k2_engine *engine);
 const uint8_t *k2_engine_store_id(const struct k2_engine *engine); // 16 bytes
+uint64_t k2_engine_run(const struct k2_engine *engine); // counts the starts of writers; 0: a reader
 
 struct k2_table {
     uint16_t id;

@@ -12,14 +12,19 @@ static void show(void *context, uint64_t rows_done, uint64_t rows_total)
 
 static void print(struct k2_cli *cli, bool json, const struct k2_compact_report *report)
 {
-    const char *form =
-        json ? "{\"segments_before\":%llu,\"segments_after\":%llu,\"bytes_before\":%llu,"
-               "\"bytes_after\":%llu,\"snapshot\":%llu}\n"
-             : "segments %llu -> %llu, bytes %llu -> %llu, snapshot %llu\n";
-    (void)fprintf(k2_cli_out(cli), form, (unsigned long long)report->segments_before,
-                  (unsigned long long)report->segments_after,
-                  (unsigned long long)report->bytes_before,
-                  (unsigned long long)report->bytes_after, (unsigned long long)report->snapshot);
+    FILE *out = k2_cli_out(cli);
+    unsigned long long segments[] = {report->segments_before, report->segments_after};
+    unsigned long long bytes[] = {report->bytes_before, report->bytes_after};
+    unsigned long long snapshot = report->snapshot;
+    if (json) {
+        (void)fprintf(out,
+                      "{\"segments_before\":%llu,\"segments_after\":%llu,\"bytes_before\":%llu,"
+                      "\"bytes_after\":%llu,\"snapshot\":%llu}\n",
+                      segments[0], segments[1], bytes[0], bytes[1], snapshot);
+    } else {
+        (void)fprintf(out, "segments %llu -> %llu, bytes %llu -> %llu, snapshot %llu\n",
+                      segments[0], segments[1], bytes[0], bytes[1], snapshot);
+    }
 }
 
 static enum k2_exit run(struct k2_cli *cli)
