@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "format/base/alloc.h"
+#include "format/base/checksum.h"
 #include "format/segment/row_group_view.h"
+#include "format/segment/segment_layout.h"
 #include "tests/support/segment_rows.h"
 
 static char symbols[4096][16]; // of k2_test_name_of
@@ -209,10 +211,421 @@ static void every_kind_of_row_comes_back(void **state)
     k2_free(store);
 }
 
+static void a_group_of_five_rows_is_one_page(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 5, .instrument_count = 2, .null_percent = 30};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_buffer group;
+    encode(rows, &group);
+    assert_int_equal(group.size_bytes, K2_SEGMENT_ALIGNMENT);
+    k2_buffer_deinit(&group);
+    k2_test_rows_destroy(rows);
+}
+
+static void check_stats(const struct k2_test_rows *rows, const struct k2_group_column *column,
+                        size_t index)
+{
+    const struct k2_batch_column *cells = &rows->batch->columns[index];
+    struct k2_column_stats expected = {0};
+    bool ranged = k2_kind_is_fixed(column->kind) && column->kind != K2_KIND_FLOAT64;
+    for (size_t row = 0; row < rows->batch->row_count; row++) {
+        if (cells->valid[row] == 0) {
+            expected.null_count++;
+        } else if (ranged) {
+            int64_t value = cells->values[row];
+            expected.min = !expected.has_range || value < expected.min ? value : expected.min;
+            expected.max = !expected.has_range || value > expected.max ? value : expected.max;
+            expected.sum += value;
+            expected.has_range = true;
+        }
+    }
+    assert_int_equal(column->stats.null_count, expected.null_count);
+    assert_int_equal(column->stats.has_range, expected.has_range);
+    assert_true(column->stats.min == expected.min && column->stats.max == expected.max);
+    assert_true(column->stats.sum == expected.sum);
+    assert_int_equal(column->all_null, expected.null_count == rows->batch->row_count);
+}
+
+static void statistics_are_those_of_the_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SHAPE_COUNT; i++) {
+        struct k2_test_rows *rows = k2_test_rows_create(&shapes[i].shape);
+        struct k2_buffer group;
+        struct k2_row_group_view *view;
+        encode(rows, &group);
+        assert_int_equal(k2_row_group_view_open(&view, k2_buffer_slice(&group), 7, 12288, NULL),
+                         K2_OK);
+        assert_int_equal(k2_row_group_view_length(view), group.size_bytes);
+        size_t count;
+        const struct k2_group_column *columns = k2_row_group_view_columns(view, &count);
+        assert_int_equal(count, K2_TEST_COLUMNS - 2 + shapes[i].shape.with_commits);
+        for (size_t k = 0; k < count; k++) {
+            if (columns[k].id > K2_KEY_COLUMN_COUNT && columns[k].id < K2_COLUMN_ID_COMMIT) {
+                check_stats(rows, &columns[k], columns[k].id - 1u);
+            }
+        }
+        k2_row_group_view_close(view);
+        k2_buffer_deinit(&group);
+        k2_test_rows_destroy(rows);
+    }
+}
+
+static void check_commits(bool with_commits)
+{
+    struct k2_test_shape shape = {
+        .row_count = 1500, .instrument_count = 2, .with_commits = with_commits};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_buffer group;
+    struct k2_row_group_view *view;
+    struct k2_column_reader *reader;
+    bool found;
+    encode(rows, &group);
+    assert_int_equal(k2_row_group_view_open(&view, k2_buffer_slice(&group), 7, 12288, NULL), K2_OK);
+    assert_int_equal(k2_column_reader_open(&reader, view, K2_COLUMN_ID_COMMIT, &found, NULL),
+                     K2_OK);
+    assert_true(found);
+    for (uint32_t block = 0; block < 2; block++) {
+        struct k2_vector vector;
+        uint32_t row_count;
+        int64_t min;
+        int64_t max;
+        assert_int_equal(k2_column_reader_decode(reader, block, store, &vector, &row_count, NULL),
+                         K2_OK);
+        assert_int_equal(row_count, block == 0 ? 1024 : 476);
+        assert_true(k2_column_reader_bounds(reader, block, &min, &max));
+        for (size_t i = 0; i < row_count; i++) {
+            size_t row = block * 1024 + i;
+            int64_t expected = with_commits ? (int64_t)rows->batch->commits[row] : 512;
+            assert_int_equal(vector.values[i], expected);
+            assert_true(min <= expected && expected <= max);
+        }
+    }
+    k2_column_reader_close(reader);
+    k2_row_group_view_close(view);
+    k2_buffer_deinit(&group);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void commits_are_a_column_or_the_header_stands_for_all_rows(void **state)
+{
+    (void)state;
+    check_commits(false);
+    check_commits(true);
+}
+
+static void a_column_that_is_not_there_is_not_found(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 3, .instrument_count = 1};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_buffer group;
+    struct k2_row_group_view *view;
+    encode(rows, &group);
+    assert_int_equal(k2_row_group_view_open(&view, k2_buffer_slice(&group), 7, 12288, NULL), K2_OK);
+    static const uint16_t ids[] = {1, 2, 99, K2_COLUMN_ID_UNTIL, K2_COLUMN_ID_OP};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct k2_column_reader *reader = NULL;
+        bool found = true;
+        assert_int_equal(k2_column_reader_open(&reader, view, ids[i], &found, NULL), K2_OK);
+        assert_false(found);
+        assert_null(reader);
+    }
+    k2_row_group_view_close(view);
+    k2_buffer_deinit(&group);
+    k2_test_rows_destroy(rows);
+}
+
+// Bytes in memory of exactly their size, so that the address sanitizer sees a stray read.
+static enum k2_status compare_exact(const struct k2_test_rows *rows, struct k2_slice bytes,
+                                    struct k2_vector_store *store)
+{
+    uint8_t *exact = malloc(bytes.size_bytes);
+    memcpy(exact, bytes.data, bytes.size_bytes);
+    struct k2_slice slice = {exact, bytes.size_bytes};
+    enum k2_status status = compare_rows(rows, slice, store, NULL);
+    free(exact);
+    return status;
+}
+
+static void every_flipped_bit_is_found_or_harmless(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 9, .instrument_count = 2, .null_percent = 30};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_buffer group;
+    size_t harmless = 0;
+    encode(rows, &group);
+    for (size_t bit = 0; bit < group.size_bytes * 8; bit++) {
+        group.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        enum k2_status status = compare_rows(rows, k2_buffer_slice(&group), store, NULL);
+        if (status != K2_CORRUPT && status != K2_OK) {
+            fail_msg("bit %zu: %s", bit, k2_status_name(status));
+        }
+        harmless += status == K2_OK;
+        group.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    print_message("%zu of %zu bits are padding\n", harmless, group.size_bytes * 8);
+    assert_true(harmless < group.size_bytes * 8 / 2);
+    k2_buffer_deinit(&group);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void every_truncation_is_found(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 300, .instrument_count = 2, .null_percent = 30};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_buffer group;
+    encode(rows, &group);
+    for (size_t size = 0; size < group.size_bytes; size++) {
+        struct k2_slice cut = {group.data, size};
+        assert_int_equal(compare_exact(rows, cut, store), K2_CORRUPT);
+    }
+    assert_int_equal(compare_exact(rows, k2_buffer_slice(&group), store), K2_OK);
+    k2_buffer_deinit(&group);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void intact_bytes_in_another_place_are_corrupt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t segment_id, offset;
+    } places[] = {
+        {"another segment", 8, 12288},
+        {"another offset", 7, 16384},
+        {"zero", 0, 0},
+    };
+    struct k2_test_shape shape = {.row_count = 3, .instrument_count = 1};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_buffer group;
+    encode(rows, &group);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        struct k2_row_group_view *view = NULL;
+        struct k2_error error;
+        if (k2_row_group_view_open(&view, k2_buffer_slice(&group), places[i].segment_id,
+                                   places[i].offset, &error) != K2_CORRUPT) {
+            fail_msg("%s", places[i].name);
+        }
+        assert_null(view);
+    }
+    k2_buffer_deinit(&group);
+    k2_test_rows_destroy(rows);
+}
+
+static void groups_follow_each_other_in_one_buffer(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 400, .instrument_count = 3, .null_percent = 10};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_buffer out;
+    k2_buffer_init(&out, 1 << 28);
+    k2_put_zeros(&out, 4096);
+    struct k2_row_group_info info = k2_test_group_info();
+    assert_int_equal(k2_row_group_encode(rows->batch, rows->order, 400, &info, k2_test_name_of,
+                                         symbols, &out, NULL),
+                     K2_OK);
+    size_t second = out.size_bytes;
+    info.offset += second - 4096;
+    assert_int_equal(k2_row_group_encode(rows->batch, rows->order, 1, &info, k2_test_name_of,
+                                         symbols, &out, NULL),
+                     K2_OK);
+    struct k2_slice first = {out.data + 4096, out.size_bytes - 4096};
+    assert_int_equal(compare_rows(rows, first, store, NULL), K2_OK);
+    struct k2_row_group_view *view;
+    struct k2_slice rest = {out.data + second, out.size_bytes - second};
+    assert_int_equal(k2_row_group_view_open(&view, rest, 7, info.offset, NULL), K2_OK);
+    assert_int_equal(k2_row_group_view_rows(view), 1);
+    k2_row_group_view_close(view);
+    k2_buffer_deinit(&out);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void rows_come_in_the_order_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 2500, .instrument_count = 1};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_row_group_info info = k2_test_group_info();
+    struct k2_buffer out;
+    k2_buffer_init(&out, 1 << 28);
+    for (size_t i = 0; i < 1250; i++) {
+        rows->order[i] = (uint32_t)i * 2 + 1;
+    }
+    assert_int_equal(k2_row_group_encode(rows->batch, rows->order, 1250, &info, k2_test_name_of,
+                                         symbols, &out, NULL),
+                     K2_OK);
+    struct k2_row_group_view *view;
+    struct k2_column_reader *reader;
+    struct k2_vector vector;
+    bool found;
+    uint32_t row_count;
+    assert_int_equal(k2_row_group_view_open(&view, k2_buffer_slice(&out), 7, 12288, NULL), K2_OK);
+    assert_int_equal(k2_column_reader_open(&reader, view, 10, &found, NULL), K2_OK);
+    assert_int_equal(k2_column_reader_decode(reader, 1, store, &vector, &row_count, NULL), K2_OK);
+    assert_int_equal(row_count, 226);
+    for (size_t i = 0; i < row_count; i++) {
+        assert_int_equal(vector.values[i], rows->batch->columns[9].values[(1024 + i) * 2 + 1]);
+    }
+    k2_column_reader_close(reader);
+    k2_row_group_view_close(view);
+    k2_buffer_deinit(&out);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void encoding_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 1500, .instrument_count = 40, .null_percent = 5};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_row_group_info info = k2_test_group_info();
+    enum k2_status status = K2_NO_MEMORY;
+    for (long calls = 0; status != K2_OK; calls++) {
+        struct k2_buffer out;
+        k2_buffer_init(&out, 1 << 28);
+        k2_alloc_fail_after(calls);
+        status = k2_row_group_encode(rows->batch, rows->order, shape.row_count, &info,
+                                     k2_test_name_of, symbols, &out, NULL);
+        k2_alloc_fail_after(-1);
+        assert_true(status == K2_OK || (status == K2_NO_MEMORY && out.size_bytes == 0));
+        if (status == K2_OK) {
+            assert_int_equal(compare_rows(rows, k2_buffer_slice(&out), store, NULL), K2_OK);
+        }
+        k2_buffer_deinit(&out);
+    }
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void reading_survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 1500, .instrument_count = 40, .null_percent = 5};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_vector_store *store = create_store();
+    struct k2_buffer group;
+    enum k2_status status = K2_NO_MEMORY;
+    encode(rows, &group);
+    for (long calls = 0; status != K2_OK; calls++) {
+        k2_alloc_fail_after(calls);
+        status = compare_rows(rows, k2_buffer_slice(&group), store, NULL);
+        k2_alloc_fail_after(-1);
+        assert_true(status == K2_OK || status == K2_NO_MEMORY);
+    }
+    k2_buffer_deinit(&group);
+    k2_free(store);
+    k2_test_rows_destroy(rows);
+}
+
+static void a_ceiling_of_the_buffer_is_a_limit(void **state)
+{
+    (void)state;
+    struct k2_test_shape shape = {.row_count = 20000, .instrument_count = 1};
+    struct k2_test_rows *rows = k2_test_rows_create(&shape);
+    struct k2_row_group_info info = k2_test_group_info();
+    struct k2_buffer out;
+    k2_buffer_init(&out, 65536);
+    assert_int_equal(k2_row_group_encode(rows->batch, rows->order, 20000, &info, k2_test_name_of,
+                                         symbols, &out, NULL),
+                     K2_LIMIT);
+    assert_int_equal(out.size_bytes, 0);
+    k2_buffer_deinit(&out);
+    k2_test_rows_destroy(rows);
+}
+
+static void the_file_header_names_store_and_segment(void **state)
+{
+    (void)state;
+    static const uint8_t store_id[16] = "0123456789abcde";
+    static const uint8_t other_id[16] = "0123456789abcdf";
+    struct k2_buffer out;
+    struct k2_error error;
+    k2_buffer_init(&out, 1 << 16);
+    assert_int_equal(k2_segment_header_encode(store_id, 42, &out, NULL), K2_OK);
+    assert_int_equal(out.size_bytes, K2_SEGMENT_ALIGNMENT);
+    struct k2_slice file = k2_buffer_slice(&out);
+    assert_int_equal(k2_segment_header_check(file, store_id, 42, NULL), K2_OK);
+    assert_true(k2_segment_header_writable(file));
+    assert_int_equal(k2_segment_header_check(file, store_id, 43, &error), K2_CORRUPT);
+    assert_int_equal(k2_segment_header_check(file, other_id, 42, &error), K2_CORRUPT);
+    file.size_bytes--;
+    assert_int_equal(k2_segment_header_check(file, store_id, 42, &error), K2_CORRUPT);
+    file.size_bytes++;
+    for (size_t bit = 0; bit < out.size_bytes * 8; bit++) {
+        out.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(k2_segment_header_check(file, store_id, 42, NULL), K2_CORRUPT);
+        out.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    k2_buffer_deinit(&out);
+}
+
+static void a_newer_format_is_refused_by_its_features(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t offset;
+        enum k2_status status;
+        bool writable;
+    } rows[] = {
+        {"newer major version", K2_SEGMENT_AT_MAJOR, K2_BAD_REQUEST, true},
+        {"newer minor version", K2_SEGMENT_AT_MINOR, K2_OK, true},
+        {"incompatible feature", K2_SEGMENT_AT_INCOMPATIBLE, K2_BAD_REQUEST, true},
+        {"read-only feature", K2_SEGMENT_AT_READ_ONLY, K2_OK, false},
+        {"compatible feature", K2_SEGMENT_AT_COMPATIBLE, K2_OK, true},
+    };
+    static const uint8_t store_id[16] = "0123456789abcde";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct k2_buffer out;
+        struct k2_error error = {0};
+        k2_buffer_init(&out, 1 << 16);
+        assert_int_equal(k2_segment_header_encode(store_id, 42, &out, NULL), K2_OK);
+        out.data[rows[i].offset] |= 0x40;
+        struct k2_slice checked = {out.data + K2_SEGMENT_AT_CHECKED,
+                                   K2_SEGMENT_ALIGNMENT - K2_SEGMENT_AT_CHECKED};
+        k2_buffer_patch_u64(&out, K2_SEGMENT_AT_CHECKSUM,
+                            k2_checksum(checked, 42, K2_SEGMENT_AT_CHECKED));
+        struct k2_slice file = k2_buffer_slice(&out);
+        if (k2_segment_header_check(file, store_id, 42, &error) != rows[i].status ||
+            k2_segment_header_writable(file) != rows[i].writable) {
+            fail_msg("%s: %s", rows[i].name, error.text);
+        }
+        k2_buffer_deinit(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_row_comes_back),
+        cmocka_unit_test(a_group_of_five_rows_is_one_page),
+        cmocka_unit_test(statistics_are_those_of_the_rows),
+        cmocka_unit_test(commits_are_a_column_or_the_header_stands_for_all_rows),
+        cmocka_unit_test(a_column_that_is_not_there_is_not_found),
+        cmocka_unit_test(every_flipped_bit_is_found_or_harmless),
+        cmocka_unit_test(every_truncation_is_found),
+        cmocka_unit_test(intact_bytes_in_another_place_are_corrupt),
+        cmocka_unit_test(groups_follow_each_other_in_one_buffer),
+        cmocka_unit_test(rows_come_in_the_order_that_is_asked_for),
+        cmocka_unit_test(encoding_survives_every_failed_allocation),
+        cmocka_unit_test(reading_survives_every_failed_allocation),
+        cmocka_unit_test(a_ceiling_of_the_buffer_is_a_limit),
+        cmocka_unit_test(the_file_header_names_store_and_segment),
+        cmocka_unit_test(a_newer_format_is_refused_by_its_features),
     };
     return cmocka_run_group_tests_name("row_group", tests, NULL, NULL);
 }
