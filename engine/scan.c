@@ -1,5 +1,8 @@
 #include "engine/scan.h"
 
+#include <stdlib.h>
+
+#include "engine/instruments.h"
 #include "engine/scan_pace.h"
 #include "engine/scan_stored.h"
 #include "engine/scan_window.h"
@@ -21,6 +24,9 @@ struct k2_scan {
     uint64_t snapshot;
     enum k2_order order;
     bool backwards;
+    bool unsorted_only;
+    uint32_t *instruments; // ids of the wanted ones, sorted; NULL: all
+    size_t instrument_count;
     bool limited;
     uint64_t rows_left; // if limited
     bool done;
@@ -56,6 +62,7 @@ void k2_scan_close(struct k2_scan *scan)
     k2_scan_pace_deinit(&scan->pace);
     k2_name_set_deinit(&scan->names);
     k2_scan_layout_deinit(&scan->layout);
+    k2_free(scan->instruments);
     k2_free(scan->stores);
     k2_free(scan->vectors);
     k2_free(scan);
@@ -85,10 +92,21 @@ static void set_range(struct k2_scan *scan, const struct k2_scan_request *reques
     scan->last = scan->backwards ? ~first_ns : last_ns;
 }
 
-static enum k2_status set_names(struct k2_scan *scan, const struct k2_scan_request *request,
-                                struct k2_error *error)
+static int compare_ids(const void *left, const void *right)
 {
-    for (size_t i = 0; request->instruments != NULL && i < request->instrument_count; i++) {
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+// The wanted pairs become the whole name set, and those that the store knows a list of ids, by
+// which plans leave groups out. Inside a group names decide.
+static enum k2_status set_instruments(struct k2_scan *scan, const struct k2_scan_request *request,
+                                      struct k2_error *error)
+{
+    if (request->instruments == NULL) {
+        return K2_OK;
+    }
+    for (size_t i = 0; i < request->instrument_count; i++) {
         struct k2_instrument_name name = {request->instruments[i].exchange,
                                           request->instruments[i].symbol};
         uint32_t number;
@@ -97,7 +115,23 @@ static enum k2_status set_names(struct k2_scan *scan, const struct k2_scan_reque
             return status;
         }
     }
-    scan->done = scan->done || (request->instruments != NULL && request->instrument_count == 0);
+    scan->instruments = k2_alloc(scan->names.count * sizeof *scan->instruments);
+    if (scan->instruments == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu instruments",
+                       scan->names.count);
+    }
+    enum k2_status status = k2_instruments_find(scan->engine, scan->names.names, scan->names.count,
+                                                scan->instruments, &scan->instrument_count, error);
+    if (status == K2_OK) {
+        qsort(scan->instruments, scan->instrument_count, sizeof *scan->instruments, compare_ids);
+    }
+    scan->done = scan->done || scan->instrument_count == 0;
+    return status;
+}
+
+static enum k2_status set_after(struct k2_scan *scan, const struct k2_scan_request *request,
+                                struct k2_error *error)
+{
     if (request->after == NULL) {
         return K2_OK;
     }
@@ -119,6 +153,9 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .time_min_ns = scan->backwards ? ~axis_last : axis_first,
         .time_max_ns = scan->backwards ? ~axis_first : axis_last,
         .snapshot = snapshot,
+        .instruments = scan->instruments,
+        .instrument_count = scan->instrument_count,
+        .unsorted_only = scan->unsorted_only,
         .headers_only = headers_only,
     };
     return k2_plan_open(scan->engine, &request, plan, error);
@@ -145,8 +182,9 @@ static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
 static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan_request *request,
                                       struct k2_error *error)
 {
-    enum k2_status status = k2_scan_layout_init(&scan->layout, request->table->schema,
-                                                request->columns, request->column_count, error);
+    enum k2_status status =
+        k2_scan_layout_init(&scan->layout, request->table->schema, request->columns,
+                            request->column_count, request->with_commit, error);
     if (status == K2_OK) {
         status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names,
                                    request->instruments != NULL, error);
@@ -183,11 +221,15 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     scan->snapshot = request->snapshot;
     scan->order = request->order;
     scan->backwards = request->order == K2_ORDER_TIME_DESCENDING;
+    scan->unsorted_only = request->unsorted_only;
     scan->limited = request->limit > 0;
     scan->rows_left = request->limit;
     scan->horizon_groups = FIRST_HORIZON_GROUPS;
     set_range(scan, request);
-    enum k2_status status = set_names(scan, request, error);
+    enum k2_status status = set_instruments(scan, request, error);
+    if (status == K2_OK) {
+        status = set_after(scan, request, error);
+    }
     if (status == K2_OK) {
         status = prepare_outputs(scan, request, error);
     }

@@ -26,22 +26,26 @@ static int slot_of_column(struct k2_scan_layout *layout, const struct k2_column 
     return (int)layout->slot_count++;
 }
 
-static void set_output(struct k2_scan_layout *layout, size_t output, const struct k2_schema *schema,
-                       size_t index)
+static void add_output(struct k2_scan_layout *layout, int slot, enum k2_kind kind, uint8_t scale)
+{
+    size_t source = 0;
+    while (source < layout->output_count && layout->outputs[source].slot != slot) {
+        source++;
+    }
+    layout->outputs[layout->output_count++] = (struct k2_scan_output){slot, source, kind, scale};
+}
+
+static void add_column(struct k2_scan_layout *layout, const struct k2_schema *schema, size_t index)
 {
     const struct k2_column *column = &schema->columns[index];
     int slot = index == K2_EXCHANGE ? K2_OUTPUT_EXCHANGE
                : index == K2_SYMBOL ? K2_OUTPUT_SYMBOL
                                     : slot_of_column(layout, column);
-    size_t source = 0;
-    while (source < output && layout->outputs[source].slot != slot) {
-        source++;
-    }
-    layout->outputs[output] = (struct k2_scan_output){slot, source, column->kind, column->scale};
+    add_output(layout, slot, column->kind, column->scale);
 }
 
 enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k2_schema *schema,
-                                   const size_t *columns, size_t column_count,
+                                   const size_t *columns, size_t column_count, bool with_commit,
                                    struct k2_error *error)
 {
     *layout = (struct k2_scan_layout){0};
@@ -55,7 +59,7 @@ enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k
         }
     }
     layout->slots = k2_alloc_zero(K2_SLOT_FIRST_DATA + column_count, sizeof *layout->slots);
-    layout->outputs = k2_alloc_zero(column_count, sizeof *layout->outputs);
+    layout->outputs = k2_alloc_zero(column_count + 1, sizeof *layout->outputs);
     if (layout->slots == NULL || layout->outputs == NULL) {
         k2_scan_layout_deinit(layout);
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu columns", column_count);
@@ -66,9 +70,11 @@ enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k
     }
     layout->slots[K2_SLOT_COMMIT] = (struct k2_scan_slot){K2_COLUMN_ID_COMMIT, K2_KIND_INT64, NULL};
     layout->slot_count = K2_SLOT_FIRST_DATA;
-    layout->output_count = column_count;
     for (size_t i = 0; i < column_count; i++) {
-        set_output(layout, i, schema, columns == NULL ? i : columns[i]);
+        add_column(layout, schema, columns == NULL ? i : columns[i]);
+    }
+    if (with_commit) {
+        add_output(layout, K2_SLOT_COMMIT, K2_KIND_INT64, 0);
     }
     return K2_OK;
 }

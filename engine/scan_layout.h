@@ -40,11 +40,12 @@ struct k2_scan_layout {
     size_t output_count;
 };
 
-// `columns` are indexes of schema->columns, NULL for all. K2_BAD_REQUEST for one that is not there.
+// `columns` are indexes of schema->columns, NULL for all; `with_commit` adds the snapshot that
+// brought a row behind them. K2_BAD_REQUEST for a column that is not there.
 K2_MUST_CHECK enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout,
                                                  const struct k2_schema *schema,
                                                  const size_t *columns, size_t column_count,
-                                                 struct k2_error *error);
+                                                 bool with_commit, struct k2_error *error);
 void k2_scan_layout_deinit(struct k2_scan_layout *layout);
 
 // For error texts.
