@@ -8,3 +8,8 @@ extern const struct k2_command k2_command_version;
 extern const struct k2_command k2_command_check;
 extern const struct k2_command k2_command_compact;
 extern const struct k2_command k2_command_load;
+extern const struct k2_command k2_command_query;
+extern const struct k2_command k2_command_snapshots;
+extern const struct k2_command k2_command_tag;
+extern const struct k2_command k2_command_stats;
+extern const struct k2_command k2_command_dlq;

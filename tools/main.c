@@ -6,6 +6,11 @@ int main(int argument_count, char **arguments)
 {
     // In the order in which the usage shows them.
     static const struct k2_command *const commands[] = {
+        &k2_command_query,
+        &k2_command_snapshots,
+        &k2_command_tag,
+        &k2_command_stats,
+        &k2_command_dlq,
         &k2_command_compact,
         &k2_command_check,
         &k2_command_version,
