@@ -181,6 +181,13 @@ void k2_bitunpack_sum(const uint8_t *packed, size_t count, unsigned width, uint6
         k2_bitpack_selected()->unpack_sum(packed, count, width, base, divisor, slope, values);
         return;
     }
+    if (width == 0) {
+        for (size_t i = 0; i < count; i++) {
+            base += slope;
+            values[i] = (int64_t)base;
+        }
+        return;
+    }
     k2_bitunpack(packed, count, width, slope, divisor, values);
     uint64_t sum = base;
     for (size_t i = 0; i < count; i++) {
