@@ -23,7 +23,11 @@ static void sets_join_and_split_as_told(void **state)
         {"a late value closes it", {1, 3, 2}, 3, {{1, 3}}, 1},
         {"grows downwards", {9, 8, 7}, 3, {{7, 9}}, 1},
         {"twice is once", {4, 4, 4}, 3, {{4, 4}}, 1},
-        {"extremes", {INT64_MAX, INT64_MIN}, 2, {{INT64_MIN, INT64_MIN}, {INT64_MAX, INT64_MAX}}, 2},
+        {"extremes",
+         {INT64_MAX, INT64_MIN},
+         2,
+         {{INT64_MIN, INT64_MIN}, {INT64_MAX, INT64_MAX}},
+         2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct k2_interval_set set = {0};
