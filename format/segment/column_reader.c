@@ -30,7 +30,7 @@ static bool encoding_fits(enum k2_kind kind, uint8_t encoding)
     if (k2_kind_is_fixed(kind)) {
         return encoding == K2_ENCODING_INTEGERS;
     }
-    return encoding == K2_ENCODING_DICTIONARY || encoding == K2_ENCODING_TEXTS;
+    return k2_text_chunk_knows(encoding);
 }
 
 static enum k2_status open_chunk(struct k2_column_reader *reader,

@@ -81,6 +81,7 @@ enum k2_chunk_encoding {
     K2_ENCODING_INTEGERS = 1,
     K2_ENCODING_DICTIONARY = 2,
     K2_ENCODING_TEXTS = 3,
+    K2_ENCODING_DIGITS = 4,
 };
 
 enum { K2_COLUMN_HAS_RANGE = 1 };

@@ -11,6 +11,8 @@
 
 enum {
     SAMPLE_ROWS = 1024, // after which a dictionary must have begun to pay
+    DIGITS_MAX = 18,    // of a text that is kept as an integer
+    DIGITS_ROOM = 20,   // of any 64 bits, printed
 };
 
 static struct k2_slice text_of(const struct k2_text_source *source, size_t row, bool *valid)
@@ -200,11 +202,67 @@ static void put_texts(const struct k2_text_source *source, struct k2_buffer *scr
     }
 }
 
+// Encoding of integers
+
+// True for what printing the integer gives back: no sign, no leading zero, no more than 18 digits.
+static bool parse_digits(struct k2_slice text, int64_t *value)
+{
+    if (text.size_bytes == 0 || text.size_bytes > DIGITS_MAX ||
+        (text.data[0] == '0' && text.size_bytes > 1)) {
+        return false;
+    }
+    int64_t sum = 0;
+    for (size_t i = 0; i < text.size_bytes; i++) {
+        unsigned digit = (unsigned)text.data[i] - '0';
+        if (digit > 9) {
+            return false;
+        }
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+static bool all_digits(const struct k2_text_source *source)
+{
+    for (size_t row = 0; row < source->row_count; row++) {
+        bool valid;
+        int64_t value;
+        struct k2_slice text = text_of(source, row, &valid);
+        if (valid && !parse_digits(text, &value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_digits(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                        uint8_t *validity)
+{
+    const struct k2_text_source *source = context;
+    for (size_t i = 0; i < row_count; i++) {
+        bool valid;
+        struct k2_slice text = text_of(source, first_row + i, &valid);
+        values[i] = 0;
+        (void)parse_digits(text, &values[i]); // null rows have no meaning
+        if (validity != NULL) {
+            validity[i] = valid;
+        }
+    }
+}
+
 enum k2_status k2_text_chunk_encode(const struct k2_text_source *source, struct k2_buffer *scratch,
                                     struct k2_buffer *out, uint8_t *encoding,
                                     struct k2_error *error)
 {
     *encoding = K2_ENCODING_TEXTS;
+    if (kind_of(source) == K2_KIND_TEXT && all_digits(source)) {
+        struct k2_integer_source digits = {fill_digits, source, source->row_count,
+                                           source->has_nulls};
+        *encoding = K2_ENCODING_DIGITS;
+        k2_integer_chunk_encode(&digits, 0, scratch, out, NULL);
+        return K2_OK;
+    }
     if (kind_of(source) != K2_KIND_UUID) {
         struct dictionary dictionary;
         if (!create_dictionary(&dictionary, source->row_count)) {
@@ -326,30 +384,22 @@ static enum k2_status open_texts(struct k2_text_chunk *chunk, struct k2_slice by
     return k2_integer_chunk_open(&chunk->integers, lengths, row_count, error);
 }
 
-enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uint8_t encoding,
-                                  struct k2_slice bytes, uint32_t row_count, struct k2_error *error)
+static enum k2_status open_digits(struct k2_text_chunk *chunk, struct k2_slice bytes,
+                                  uint32_t row_count, struct k2_error *error)
 {
-    *chunk = (struct k2_text_chunk){0};
-    enum k2_status status = encoding == K2_ENCODING_DICTIONARY
-                                ? open_dictionary(chunk, bytes, row_count, error)
-                                : open_texts(chunk, bytes, row_count, error);
-    if (status != K2_OK) {
-        k2_text_chunk_close(chunk);
+    chunk->room_bytes = (size_t)K2_BLOCK_ROWS * DIGITS_ROOM;
+    chunk->room = k2_alloc(chunk->room_bytes);
+    if (chunk->room == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "texts of a block: out of memory");
     }
-    return status;
+    return k2_integer_chunk_open(&chunk->integers, bytes, row_count, error);
 }
 
-void k2_text_chunk_close(struct k2_text_chunk *chunk)
-{
-    k2_free(chunk->dictionary);
-    k2_free(chunk->room);
-    *chunk = (struct k2_text_chunk){0};
-}
-
-static enum k2_status look_up(const struct k2_text_chunk *chunk, size_t row_count,
+static enum k2_status look_up(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
                               struct k2_vector_store *store, const uint8_t *valid,
                               struct k2_error *error)
 {
+    (void)block;
     for (size_t i = 0; i < row_count; i++) {
         uint64_t code = (uint64_t)store->values[i];
         if (valid != NULL && valid[i] == 0) {
@@ -408,6 +458,95 @@ static enum k2_status cut_texts(struct k2_text_chunk *chunk, uint32_t block, siz
     return K2_OK;
 }
 
+// Prints `value` so that it ends before `end`; gives where it begins. Two digits a step.
+static uint8_t *print_digits(uint64_t value, uint8_t *end)
+{
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    uint8_t *begin = end;
+    while (value >= 10) {
+        begin -= 2;
+        memcpy(begin, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value > 0 || begin == end) {
+        *--begin = (uint8_t)('0' + value);
+    }
+    return begin;
+}
+
+static enum k2_status print_texts(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
+                                  struct k2_vector_store *store, const uint8_t *valid,
+                                  struct k2_error *error)
+{
+    (void)block;
+    (void)error;
+    for (size_t i = 0; i < row_count; i++) {
+        uint8_t *end = chunk->room + (i + 1) * DIGITS_ROOM;
+        if (valid != NULL && valid[i] == 0) {
+            store->texts[i] = (struct k2_slice){0};
+            continue;
+        }
+        const uint8_t *begin = print_digits((uint64_t)store->values[i], end);
+        store->texts[i] = (struct k2_slice){begin, (size_t)(end - begin)};
+    }
+    return K2_OK;
+}
+
+// What an encoding of texts is to a reader.
+struct form {
+    uint8_t encoding;
+    enum k2_status (*open)(struct k2_text_chunk *chunk, struct k2_slice bytes, uint32_t row_count,
+                           struct k2_error *error);
+    // From the integers of a block, decoded into store->values, to its texts.
+    enum k2_status (*decode)(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
+                             struct k2_vector_store *store, const uint8_t *valid,
+                             struct k2_error *error);
+};
+
+static const struct form forms[] = {
+    {K2_ENCODING_DICTIONARY, open_dictionary, look_up},
+    {K2_ENCODING_TEXTS, open_texts, cut_texts},
+    {K2_ENCODING_DIGITS, open_digits, print_texts},
+};
+
+static const struct form *find_form(uint8_t encoding)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (forms[i].encoding == encoding) {
+            return &forms[i];
+        }
+    }
+    return NULL;
+}
+
+bool k2_text_chunk_knows(uint8_t encoding)
+{
+    return find_form(encoding) != NULL;
+}
+
+enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uint8_t encoding,
+                                  struct k2_slice bytes, uint32_t row_count, struct k2_error *error)
+{
+    assert(find_form(encoding) != NULL);
+    *chunk = (struct k2_text_chunk){.encoding = encoding};
+    enum k2_status status = find_form(encoding)->open(chunk, bytes, row_count, error);
+    if (status != K2_OK) {
+        k2_text_chunk_close(chunk);
+    }
+    return status;
+}
+
+void k2_text_chunk_close(struct k2_text_chunk *chunk)
+{
+    k2_free(chunk->dictionary);
+    k2_free(chunk->room);
+    *chunk = (struct k2_text_chunk){0};
+}
+
 enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
                                     struct k2_vector_store *store, const uint8_t **valid,
                                     struct k2_error *error)
@@ -418,16 +557,13 @@ enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
     if (status != K2_OK) {
         return status;
     }
-    if (chunk->dictionary != NULL) {
-        return look_up(chunk, row_count, store, *valid, error);
-    }
-    return cut_texts(chunk, block, row_count, store, *valid, error);
+    return find_form(chunk->encoding)->decode(chunk, block, row_count, store, *valid, error);
 }
 
 uint32_t k2_text_chunk_block_bytes(const struct k2_text_chunk *chunk, uint32_t block)
 {
     struct k2_slice stored = {0};
-    if (chunk->dictionary == NULL) {
+    if (chunk->encoding == K2_ENCODING_TEXTS) {
         (void)block_texts(chunk, block, &stored);
     }
     return (uint32_t)stored.size_bytes;

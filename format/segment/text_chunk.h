@@ -1,5 +1,5 @@
-// A column of texts: a dictionary with codes, or the texts one after the other with their lengths.
-// SEGMENT.md has the bytes.
+// A column of texts: a dictionary with codes, the texts one after the other with their lengths, or
+// integers where all texts are the digits of one. SEGMENT.md has the bytes.
 #pragma once
 
 #include "format/segment/integer_chunk.h"
@@ -20,22 +20,26 @@ K2_MUST_CHECK enum k2_status k2_text_chunk_encode(const struct k2_text_source *s
 
 // An opened chunk; borrows the bytes, owns what it decompressed. Zeroed, it may be closed.
 struct k2_text_chunk {
-    struct k2_integer_chunk integers; // codes or lengths
-    struct k2_slice *dictionary;      // NULL: texts with lengths
+    uint8_t encoding;                 // enum k2_chunk_encoding
+    struct k2_integer_chunk integers; // codes, lengths or the integers
+    struct k2_slice *dictionary;
     size_t dictionary_count;
-    uint8_t *room; // decompressed dictionary, or the last decoded block
+    uint8_t *room; // decompressed dictionary, or the texts of the last decoded block
     size_t room_bytes;
     const uint8_t *table; // of blocks
     struct k2_slice texts;
 };
 
+bool k2_text_chunk_knows(uint8_t encoding);
+
+// `encoding` must be known (assert).
 K2_MUST_CHECK enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uint8_t encoding,
                                                 struct k2_slice bytes, uint32_t row_count,
                                                 struct k2_error *error);
 void k2_text_chunk_close(struct k2_text_chunk *chunk);
 
-// Fills store->texts (and store->values with codes or lengths). The texts point into the bytes or
-// into the chunk and hold until the next decode or close.
+// Fills store->texts (and store->values with the integers behind them). The texts point into the
+// bytes or into the chunk and hold until the next decode or close.
 K2_MUST_CHECK enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
                                                   struct k2_vector_store *store,
                                                   const uint8_t **valid, struct k2_error *error);

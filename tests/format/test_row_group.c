@@ -310,6 +310,59 @@ static void check_commits(bool with_commits)
     k2_test_rows_destroy(rows);
 }
 
+static const struct {
+    const char *name;
+    const char *texts[4]; // NULL: null
+    const char *codec;    // of the block, or NULL when the texts are not kept as integers
+} digit_rows[] = {
+    {"ids in order", {"998", "999", "1000", "1001"}, "FOR"},
+    {"zero and the most digits", {"0", "999999999999999999", "1", "10"}, "FOR"},
+    {"nulls between", {NULL, "7", NULL, "7"}, "CONST"},
+    {"a leading zero", {"1", "02", "3", "4"}, NULL},
+    {"an empty text", {"1", "", "3", "4"}, NULL},
+    {"a sign", {"1", "-2", "3", "4"}, NULL},
+    {"too many digits", {"1", "1000000000000000000", "3", "4"}, NULL},
+    {"a letter", {"1", "2", "3", "4a"}, NULL},
+};
+
+static void ids_of_digits_are_kept_as_integers_and_come_back_as_texts(void **state)
+{
+    (void)state;
+    struct k2_vector_store *store = create_store();
+    for (size_t i = 0; i < sizeof digit_rows / sizeof digit_rows[0]; i++) {
+        struct k2_test_shape shape = {.row_count = 4, .instrument_count = 1};
+        struct k2_test_rows *rows = k2_test_rows_create(&shape);
+        for (size_t row = 0; row < 4; row++) {
+            const char *text = digit_rows[i].texts[row];
+            if (text == NULL) {
+                k2_row_batch_set_null(rows->batch, row, 18);
+            } else {
+                assert_int_equal(
+                    k2_row_batch_set_text(rows->batch, row, 18, k2_slice_of(text), NULL), K2_OK);
+            }
+        }
+        struct k2_buffer group;
+        struct k2_row_group_view *view;
+        struct k2_column_reader *reader;
+        struct k2_block_info info;
+        bool found;
+        encode(rows, &group);
+        assert_int_equal(compare_rows(rows, k2_buffer_slice(&group), store, NULL), K2_OK);
+        assert_int_equal(k2_row_group_view_open(&view, k2_buffer_slice(&group), 7, 12288, NULL),
+                         K2_OK);
+        assert_int_equal(k2_column_reader_open(&reader, view, 19, &found, NULL), K2_OK);
+        assert_true(k2_column_reader_block_info(reader, 0, &info));
+        if (digit_rows[i].codec != NULL && strcmp(info.codec, digit_rows[i].codec) != 0) {
+            fail_msg("%s: %s", digit_rows[i].name, info.codec);
+        }
+        k2_column_reader_close(reader);
+        k2_row_group_view_close(view);
+        k2_buffer_deinit(&group);
+        k2_test_rows_destroy(rows);
+    }
+    k2_free(store);
+}
+
 static void commits_are_a_column_or_the_header_stands_for_all_rows(void **state)
 {
     (void)state;
@@ -614,6 +667,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_row_comes_back),
         cmocka_unit_test(a_group_of_five_rows_is_one_page),
         cmocka_unit_test(statistics_are_those_of_the_rows),
+        cmocka_unit_test(ids_of_digits_are_kept_as_integers_and_come_back_as_texts),
         cmocka_unit_test(commits_are_a_column_or_the_header_stands_for_all_rows),
         cmocka_unit_test(a_column_that_is_not_there_is_not_found),
         cmocka_unit_test(every_flipped_bit_is_found_or_harmless),

@@ -23,6 +23,7 @@ static const struct k2_column test_columns[K2_TEST_COLUMNS] = {
     {.name = "note", .id = 16, .kind = K2_KIND_TEXT, .nullable = true},
     {.name = "message_id", .id = 17, .kind = K2_KIND_UUID, .nullable = true},
     {.name = "vendor_data", .id = 18, .kind = K2_KIND_JSON, .nullable = true},
+    {.name = "trade_id", .id = 19, .kind = K2_KIND_TEXT, .nullable = true},
 };
 
 uint64_t k2_test_random(uint64_t *state)
@@ -62,11 +63,18 @@ static int64_t random_value(enum k2_kind kind, size_t row, uint64_t *random)
     }
 }
 
-static size_t random_text(enum k2_kind kind, const struct k2_test_shape *shape, uint64_t *random,
-                          uint8_t *text)
+static size_t random_text(const struct k2_column *column, const struct k2_test_shape *shape,
+                          uint64_t *random, uint8_t *text)
 {
     static const char *const sides[] = {"BUY", "SELL", "SELL_SHORT", "UNKNOWN", ""};
     uint64_t bits = k2_test_random(random);
+    enum k2_kind kind = column->kind;
+    if (column->id == 19) { // any number of digits, 0 to 18 nines
+        static const uint64_t powers[] = {1, 10, 1000, 100000, 1000000000, 1000000000000000000};
+        int size = snprintf((char *)text, 64, "%llu",
+                            (unsigned long long)((bits >> 3) % powers[bits % 6]));
+        return (size_t)size;
+    }
     if (kind == K2_KIND_SYMBOLIC) {
         const char *side = sides[bits % 5];
         memcpy(text, side, strlen(side));
@@ -111,7 +119,7 @@ static void fill_row(struct k2_test_rows *self, const struct k2_test_shape *shap
         if (k2_kind_is_fixed(column->kind)) {
             k2_row_batch_set_value(self->batch, row, i, random_value(column->kind, row, random));
         } else {
-            struct k2_slice slice = {text, random_text(column->kind, shape, random, text)};
+            struct k2_slice slice = {text, random_text(column, shape, random, text)};
             need(k2_row_batch_set_text(self->batch, row, i, slice, NULL) == K2_OK);
         }
     }

@@ -4,7 +4,7 @@
 
 #include "format/segment/row_group.h"
 
-enum { K2_TEST_COLUMNS = 18 };
+enum { K2_TEST_COLUMNS = 19 };
 
 struct k2_test_rows {
     struct k2_column columns[K2_TEST_COLUMNS];
