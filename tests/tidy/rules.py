@@ -25,7 +25,7 @@ LIBRARIES = {
     "lz4frame.h": None,
     "jansson.h": {"format/schema/schema_avro.c", "ingest/avro_schema.c", "ingest/schema_registry.c"},
     "avro.h": None,
-    "librdkafka/rdkafka.h": None,
+    "librdkafka/rdkafka.h": {"ingest/kafka_sink.c", "ingest/kafka_source.c", "tools/demo/mock_broker.c"},
     "librdkafka/rdkafka_mock.h": None,
     "curl/curl.h": None,
     "microhttpd.h": {"query/http_server.c"},
