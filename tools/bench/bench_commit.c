@@ -1,0 +1,164 @@
+// Durable commits: small ones (latency) and full batches (rate), into a new store below FOLDER.
+//
+// usage: bench_commit FOLDER
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/commit.h"
+#include "engine/instruments.h"
+#include "engine/snapshot.h"
+#include "format/base/alloc.h"
+
+enum { SMALL_ROWS = 1000, SMALL_COMMITS = 2000, LARGE_COMMITS = 60, SYMBOLS = 1000 };
+
+struct bench {
+    struct k2_engine *engine;
+    struct k2_row_batch *batch;
+    uint32_t instruments[SYMBOLS];
+    size_t price, quantity, received;
+    uint64_t random;
+    int64_t time_ns, sequence;
+};
+
+static double now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void stop_at(enum k2_status status, const struct k2_error *error)
+{
+    if (status != K2_OK) {
+        (void)fprintf(stderr, "bench_commit: %s\n", error->text);
+        exit(1);
+    }
+}
+
+static uint64_t next_random(struct bench *bench)
+{
+    bench->random ^= bench->random << 13;
+    bench->random ^= bench->random >> 7;
+    bench->random ^= bench->random << 17;
+    return bench->random;
+}
+
+static void fill(struct bench *bench, size_t rows)
+{
+    struct k2_error error;
+    k2_row_batch_clear(bench->batch);
+    for (size_t i = 0; i < rows; i++) {
+        uint64_t random = next_random(bench);
+        size_t row;
+        bench->time_ns += (int64_t)(random >> 44);
+        struct k2_row_key key = {
+            .instrument = bench->instruments[random % SYMBOLS * (random >> 20 & 1023) >> 10],
+            .time_ns = bench->time_ns,
+            .sequence = ++bench->sequence,
+        };
+        stop_at(k2_row_batch_add(bench->batch, &key, 0, &row, &error), &error);
+        k2_row_batch_set_value(bench->batch, row, bench->price,
+                               (int64_t)(10000 + (random >> 8) % 64) * 1000000);
+        k2_row_batch_set_value(bench->batch, row, bench->quantity,
+                               (int64_t)(1 + (random >> 16) % 100) * 100000000);
+        k2_row_batch_set_value(bench->batch, row, bench->received,
+                               bench->time_ns + 200000 + (int64_t)(random >> 46));
+    }
+}
+
+static double commit(struct bench *bench)
+{
+    struct k2_error error;
+    struct k2_commit *commit = NULL;
+    struct k2_commit_outcome outcome;
+    uint64_t snapshot;
+    double begun = now_us();
+    stop_at(k2_commit_begin(bench->engine, &commit, &error), &error);
+    stop_at(k2_commit_add(commit, bench->batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
+    stop_at(k2_commit_finish(commit, &snapshot, &error), &error);
+    return now_us() - begun;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const double *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+static void open_bench(struct bench *bench, const char *folder)
+{
+    struct k2_error error;
+    stop_at(k2_engine_open(&bench->engine, folder, K2_ENGINE_CREATE, &error), &error);
+    const struct k2_table *table = k2_engine_table(bench->engine, k2_slice_of("trades"));
+    stop_at(k2_row_batch_create(&bench->batch, table->schema, K2_GROUP_ROWS, false, &error),
+            &error);
+    bench->price = (size_t)k2_schema_find(table->schema, k2_slice_of("price"));
+    bench->quantity = (size_t)k2_schema_find(table->schema, k2_slice_of("quantity"));
+    bench->received = (size_t)k2_schema_find(table->schema, k2_slice_of("ingestion_timestamp"));
+    for (size_t i = 0; i < SYMBOLS; i++) {
+        char symbol[16];
+        (void)snprintf(symbol, sizeof symbol, "S%04zu", i);
+        stop_at(k2_instrument_intern(bench->engine, k2_slice_of("BENCH"), k2_slice_of(symbol),
+                                     &bench->instruments[i], &error),
+                &error);
+    }
+    bench->random = 88172645463325252u;
+}
+
+static void small_commits(struct bench *bench)
+{
+    double *times = k2_alloc_zero(SMALL_COMMITS, sizeof *times);
+    for (size_t i = 0; times != NULL && i < SMALL_COMMITS; i++) {
+        fill(bench, SMALL_ROWS);
+        times[i] = commit(bench);
+    }
+    if (times != NULL) {
+        qsort(times, SMALL_COMMITS, sizeof *times, compare);
+        (void)printf("commit of %d rows, fsynced\tp50 %.0f us, p99 %.0f us\n", SMALL_ROWS,
+                     times[SMALL_COMMITS / 2], times[SMALL_COMMITS * 99 / 100]);
+    }
+    k2_free(times);
+}
+
+static void large_commits(struct bench *bench)
+{
+    double spent_us = 0;
+    for (size_t i = 0; i < LARGE_COMMITS; i++) {
+        fill(bench, K2_GROUP_ROWS);
+        spent_us += commit(bench);
+    }
+    (void)printf("append, encoded, fsynced every %d rows\t%.2f M rows/s\n", K2_GROUP_ROWS,
+                 (double)LARGE_COMMITS * K2_GROUP_ROWS / spent_us);
+}
+
+static void snapshots(struct bench *bench)
+{
+    const uint64_t ids[] = {1, SMALL_COMMITS / 2, SMALL_COMMITS + LARGE_COMMITS};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct k2_snapshot snapshot;
+        struct k2_error error;
+        bool found;
+        double begun = now_us();
+        stop_at(k2_snapshot_get(bench->engine, ids[i], &found, &snapshot, &error), &error);
+        (void)printf("open snapshot %llu of %d\t%.1f us\n", (unsigned long long)ids[i],
+                     SMALL_COMMITS + LARGE_COMMITS, now_us() - begun);
+    }
+}
+
+int main(int argument_count, char **arguments)
+{
+    if (argument_count != 2) {
+        (void)fprintf(stderr, "usage: bench_commit FOLDER\n");
+        return 2;
+    }
+    struct bench bench = {0};
+    open_bench(&bench, arguments[1]);
+    small_commits(&bench);
+    large_commits(&bench);
+    snapshots(&bench);
+    k2_row_batch_destroy(bench.batch);
+    k2_engine_close(bench.engine);
+    return 0;
+}
