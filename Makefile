@@ -78,6 +78,32 @@ $(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< fuzz/replay.c $(OBJ)/libk2all.a $(LIBS)
 
+# libk2: format and engine. The version script hides all but the functions of k2.h.
+K2_LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lpthread
+K2_OBJ := $(filter $(OBJ)/format/% $(OBJ)/engine/%,$(LIB_OBJ))
+VERSION = $(shell sed -n 's/.*K2_VERSION "\(.*\)"/\1/p' format/base/version.h)
+
+$(OUT)/libk2.so.0: $(K2_OBJ) engine/k2.map
+	$(QUIET)$(CC) $(CFLAGS) $(filter-out -pie,$(LDFLAGS)) -shared -Wl,-soname,libk2.so.0 \
+	    -Wl,--version-script=engine/k2.map -Wl,-z,defs -o $@ $(K2_OBJ) $(K2_LIBS)
+
+$(OUT)/libk2.a: $(K2_OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+
+lib: $(OUT)/libk2.so.0 $(OUT)/libk2.a    ## libk2, shared and static
+
+install: $(OUT)/k2 lib              ## k2, libk2 and its headers; PREFIX, DESTDIR
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/k2/format/base)
+	install -m 755 $(OUT)/k2 $(DESTDIR)$(PREFIX)/bin/k2
+	install -m 644 engine/k2.h $(DESTDIR)$(PREFIX)/include/k2/k2.h
+	install -m 644 format/base/status.h $(DESTDIR)$(PREFIX)/include/k2/format/base/status.h
+	install -m 644 $(OUT)/libk2.a $(DESTDIR)$(PREFIX)/lib/libk2.a
+	install -m 755 $(OUT)/libk2.so.0 $(DESTDIR)$(PREFIX)/lib/libk2.so.0
+	ln -sf libk2.so.0 $(DESTDIR)$(PREFIX)/lib/libk2.so
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(K2_LIBS)|' engine/k2.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/k2.pc
+
 # One line about missing packages instead of a compiler's error.
 build/.deps: tools/deps
 	@mkdir -p build
@@ -128,7 +154,7 @@ clean:                              ## removes build/
 help:                               ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## *\(.*\)/\1\t\2/p' Makefile | expand -t 12
 
-.PHONY: all deps tests unit test torture accept fuzz coverage tidy demo bench clean help
+.PHONY: all lib install deps tests unit test torture accept fuzz coverage tidy demo bench clean help
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(SUPPORT_OBJ:.o=.d) $(TESTS:=.d) \
     $(BENCHES:=.d)

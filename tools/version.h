@@ -1,4 +1,4 @@
-// The version of the program, the library and what they can read.
+// The version that `k2 version` prints.
 #pragma once
 
-#define K2_VERSION "0.1.0"
+#include "format/base/version.h"

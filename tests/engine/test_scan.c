@@ -256,7 +256,7 @@ static void some_query(struct world *world, struct query *query)
 {
     uint64_t *random = &world->random;
     struct k2_scan_request *request = &query->request;
-    static const size_t memories[] = {1, 3000, 20000, 200000, 0};
+    static const size_t memories[] = {2000, 20000, 100000, 400000, 0};
     *query = (struct query){.request = {.table = world->table, .columns = query->columns}};
     request->order = (enum k2_order)test_random_below(random, 3);
     request->has_start = test_random_below(random, 2) == 0;
@@ -510,7 +510,7 @@ static void random_queries_equal_the_model(void **state)
 {
     struct world *world = *state;
     print_message("seed %llu\n", (unsigned long long)test_seed());
-    size_t turns = test_is_torture() ? 20000 : 600;
+    size_t turns = test_is_torture() ? 20000 : 420;
     fill(world, 14);
     check_queries(world, turns);
     declare(world, true);

@@ -1,0 +1,390 @@
+#include "engine/k2.h"
+
+#include <string.h>
+
+#include "engine/instruments.h"
+#include "engine/k2_db.h"
+#include "engine/scan.h"
+#include "engine/snapshot.h"
+#include "format/base/alloc.h"
+#include "format/base/decimal.h"
+#include "format/base/timestamp.h"
+#include "format/base/version.h"
+
+// The public names stand for the internal ones, number by number.
+#define SAME(left, right) _Static_assert((int)(left) == (int)(right), #left)
+SAME(K2_DB_READ, K2_ENGINE_READ);
+SAME(K2_DB_WRITE, K2_ENGINE_WRITE);
+SAME(K2_DB_CREATE, K2_ENGINE_CREATE);
+SAME(K2_TYPE_INT8, K2_KIND_INT8);
+SAME(K2_TYPE_INT16, K2_KIND_INT16);
+SAME(K2_TYPE_INT32, K2_KIND_INT32);
+SAME(K2_TYPE_INT64, K2_KIND_INT64);
+SAME(K2_TYPE_DECIMAL, K2_KIND_DECIMAL64);
+SAME(K2_TYPE_TIMESTAMP, K2_KIND_TIMESTAMP);
+SAME(K2_TYPE_BOOL, K2_KIND_BOOL);
+SAME(K2_TYPE_FLOAT64, K2_KIND_FLOAT64);
+SAME(K2_TYPE_SYMBOLIC, K2_KIND_SYMBOLIC);
+SAME(K2_TYPE_TEXT, K2_KIND_TEXT);
+SAME(K2_TYPE_UUID, K2_KIND_UUID);
+SAME(K2_TYPE_JSON, K2_KIND_JSON);
+SAME(K2_CURSOR_TIME, K2_ORDER_TIME);
+SAME(K2_CURSOR_TIME_DESCENDING, K2_ORDER_TIME_DESCENDING);
+SAME(K2_CURSOR_STORED, K2_ORDER_STORED);
+SAME(K2_TIME_TEXT_BYTES, K2_TIMESTAMP_TEXT_BYTES + 1);
+SAME(K2_DECIMAL_BYTES, K2_DECIMAL_TEXT_BYTES + 1);
+SAME(sizeof(struct k2_text), sizeof(struct k2_slice));
+SAME(offsetof(struct k2_text, size_bytes), offsetof(struct k2_slice, size_bytes));
+
+struct k2_cursor {
+    struct k2_scan *scan;         // owned
+    struct k2_column_info *infos; // owned; names are the schema's
+    size_t column_count;
+    const struct k2_vector *vectors; // of the scan; NULL: no rows at hand
+};
+
+const char *k2_version(void)
+{
+    return K2_VERSION;
+}
+
+enum k2_status k2_db_open(struct k2_db **db, const char *path, enum k2_db_mode mode,
+                          struct k2_error *error)
+{
+    *db = NULL;
+    struct k2_db *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "%s: out of memory", path);
+    }
+    self->mode = mode;
+    enum k2_status status = k2_engine_open(&self->engine, path, (enum k2_engine_mode)mode, error);
+    if (status != K2_OK) {
+        k2_free(self);
+        return status;
+    }
+    *db = self;
+    return K2_OK;
+}
+
+void k2_db_close(struct k2_db *db)
+{
+    if (db != NULL) {
+        k2_engine_close(db->engine);
+        k2_free(db);
+    }
+}
+
+const char *k2_db_table(const struct k2_db *db, size_t index)
+{
+    const struct k2_table *table = k2_engine_table_at(db->engine, index);
+    return table == NULL ? NULL : table->schema->table;
+}
+
+enum k2_status k2_db_refresh(struct k2_db *db, struct k2_error *error)
+{
+    return k2_engine_refresh(db->engine, error);
+}
+
+enum k2_status k2_db_find_table(const struct k2_db *db, const char *name,
+                                const struct k2_table **table, struct k2_error *error)
+{
+    *table = name == NULL ? NULL : k2_engine_table(db->engine, k2_slice_of(name));
+    if (*table == NULL) {
+        return k2_fail(error, K2_NOT_FOUND, "%s: there is no table %s", k2_engine_path(db->engine),
+                       name == NULL ? "without a name" : name);
+    }
+    return K2_OK;
+}
+
+static struct k2_column_info info_of(const struct k2_column *column)
+{
+    return (struct k2_column_info){column->name, (enum k2_type)column->kind, column->scale,
+                                   column->nullable};
+}
+
+enum k2_status k2_db_column(const struct k2_db *db, const char *table_name, size_t index,
+                            bool *found, struct k2_column_info *info, struct k2_error *error)
+{
+    const struct k2_table *table;
+    enum k2_status status = k2_db_find_table(db, table_name, &table, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    *found = index < table->schema->column_count;
+    if (*found) {
+        *info = info_of(&table->schema->columns[index]);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_db_snapshot(struct k2_db *db, const char *text, uint64_t *snapshot,
+                              struct k2_error *error)
+{
+    struct k2_snapshot found;
+    enum k2_status status = text == NULL
+                                ? k2_snapshot_newest(db->engine, &found, error)
+                                : k2_snapshot_resolve(db->engine, k2_slice_of(text), &found, error);
+    if (status == K2_OK && found.id == 0) {
+        status = k2_fail(error, K2_NOT_FOUND, "%s: nothing was committed yet",
+                         k2_engine_path(db->engine));
+    }
+    if (status == K2_OK) {
+        *snapshot = found.id;
+    }
+    return status;
+}
+
+// The instruments that a query names. The list holds the texts.
+struct choice {
+    struct k2_instrument *list;
+    size_t list_count;
+    struct k2_scan_instrument *instruments;
+    size_t instrument_count;
+};
+
+static void free_choice(struct choice *choice)
+{
+    k2_instruments_free(choice->list, choice->list_count);
+    k2_free(choice->instruments);
+}
+
+static bool is_chosen(const struct k2_query *query, const struct k2_instrument *instrument)
+{
+    for (size_t i = 0; i < query->symbol_count; i++) {
+        const struct k2_symbol *symbol = &query->symbols[i];
+        if ((symbol->exchange == NULL || strcmp(symbol->exchange, instrument->exchange) == 0) &&
+            (symbol->symbol == NULL || strcmp(symbol->symbol, instrument->symbol) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Symbols that name no exchange (or no symbol) are looked up among all instruments.
+static enum k2_status list_chosen(struct k2_db *db, const struct k2_query *query,
+                                  const struct k2_table *table, struct choice *choice,
+                                  struct k2_error *error)
+{
+    enum k2_status status = k2_instruments_list(db->engine, table, UINT64_MAX, &choice->list,
+                                                &choice->list_count, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    choice->instruments = k2_alloc(choice->list_count * sizeof *choice->instruments);
+    if (choice->instruments == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory for %zu instruments",
+                       choice->list_count);
+    }
+    for (size_t i = 0; i < choice->list_count; i++) {
+        const struct k2_instrument *instrument = &choice->list[i];
+        if (is_chosen(query, instrument)) {
+            choice->instruments[choice->instrument_count++] = (struct k2_scan_instrument){
+                k2_slice_of(instrument->exchange), k2_slice_of(instrument->symbol)};
+        }
+    }
+    return K2_OK;
+}
+
+static enum k2_status choose(struct k2_db *db, const struct k2_query *query,
+                             const struct k2_table *table, struct choice *choice,
+                             struct k2_error *error)
+{
+    for (size_t i = 0; i < query->symbol_count; i++) {
+        if (query->symbols[i].exchange == NULL || query->symbols[i].symbol == NULL) {
+            return list_chosen(db, query, table, choice, error);
+        }
+    }
+    choice->instruments = k2_alloc(query->symbol_count * sizeof *choice->instruments);
+    if (choice->instruments == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory for %zu symbols",
+                       query->symbol_count);
+    }
+    for (size_t i = 0; i < query->symbol_count; i++) {
+        choice->instruments[i] = (struct k2_scan_instrument){
+            k2_slice_of(query->symbols[i].exchange), k2_slice_of(query->symbols[i].symbol)};
+    }
+    choice->instrument_count = query->symbol_count;
+    return K2_OK;
+}
+
+// Resolves the column names into `indexes`, and says what the cursor's columns are.
+static enum k2_status name_columns(struct k2_cursor *cursor, const struct k2_query *query,
+                                   const struct k2_schema *schema, size_t *indexes,
+                                   struct k2_error *error)
+{
+    for (size_t i = 0; i < cursor->column_count; i++) {
+        int index = (int)i;
+        if (query->columns != NULL) {
+            index = k2_schema_find(schema, k2_slice_of(query->columns[i]));
+        }
+        if (index < 0) {
+            return k2_fail(error, K2_NOT_FOUND, "query: table %s has no column %s", schema->table,
+                           query->columns[i]);
+        }
+        indexes[i] = (size_t)index;
+        cursor->infos[i] = info_of(&schema->columns[index]);
+    }
+    return K2_OK;
+}
+
+static enum k2_status open_scan(struct k2_cursor *cursor, struct k2_db *db,
+                                const struct k2_query *query, const struct k2_table *table,
+                                struct k2_error *error)
+{
+    struct choice choice = {0};
+    size_t *indexes = k2_alloc(cursor->column_count * sizeof *indexes);
+    enum k2_status status = indexes == NULL
+                                ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
+                                : name_columns(cursor, query, table->schema, indexes, error);
+    if (status == K2_OK && query->symbols != NULL) {
+        status = choose(db, query, table, &choice, error);
+    }
+    if (status == K2_OK) {
+        struct k2_scan_request request = {
+            .table = table,
+            .snapshot = query->snapshot,
+            .has_start = query->has_start,
+            .has_end = query->has_end,
+            .start_ns = query->start_ns,
+            .end_ns = query->end_ns,
+            .instruments = choice.instruments,
+            .instrument_count = choice.instrument_count,
+            .columns = indexes,
+            .column_count = cursor->column_count,
+            .order = (enum k2_order)query->order,
+            .limit = query->limit,
+            .memory_bytes = query->memory_bytes,
+        };
+        status = k2_scan_open(db->engine, &request, &cursor->scan, error);
+    }
+    free_choice(&choice);
+    k2_free(indexes);
+    return status;
+}
+
+enum k2_status k2_cursor_open(struct k2_cursor **cursor, struct k2_db *db,
+                              const struct k2_query *query, struct k2_error *error)
+{
+    const struct k2_table *table;
+    *cursor = NULL;
+    if (query->size_bytes != sizeof *query) {
+        return k2_fail(error, K2_BAD_REQUEST, "query: size_bytes is %zu, expected %zu",
+                       query->size_bytes, sizeof *query);
+    }
+    if ((unsigned)query->order > K2_CURSOR_STORED) {
+        return k2_fail(error, K2_BAD_REQUEST, "query: there is no order %u",
+                       (unsigned)query->order);
+    }
+    enum k2_status status = k2_db_find_table(db, query->table, &table, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    struct k2_cursor *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: out of memory");
+    }
+    self->column_count = query->columns == NULL ? table->schema->column_count : query->column_count;
+    self->infos = k2_alloc_zero(self->column_count, sizeof *self->infos);
+    status = self->infos == NULL ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
+                                 : open_scan(self, db, query, table, error);
+    if (status != K2_OK) {
+        k2_cursor_close(self);
+        return status;
+    }
+    *cursor = self;
+    return K2_OK;
+}
+
+void k2_cursor_close(struct k2_cursor *cursor)
+{
+    if (cursor != NULL) {
+        k2_scan_close(cursor->scan);
+        k2_free(cursor->infos);
+        k2_free(cursor);
+    }
+}
+
+uint64_t k2_cursor_snapshot(const struct k2_cursor *cursor)
+{
+    return k2_scan_snapshot(cursor->scan);
+}
+
+enum k2_status k2_cursor_next(struct k2_cursor *cursor, size_t *row_count, struct k2_error *error)
+{
+    cursor->vectors = NULL;
+    *row_count = 0;
+    const struct k2_vector *vectors;
+    enum k2_status status = k2_scan_next(cursor->scan, &vectors, row_count, error);
+    if (status == K2_OK && *row_count > 0) {
+        cursor->vectors = vectors;
+    }
+    return status;
+}
+
+static const struct k2_vector *vector_at(const struct k2_cursor *cursor, size_t column)
+{
+    static const struct k2_vector none;
+    return cursor->vectors == NULL || column >= cursor->column_count ? &none
+                                                                     : &cursor->vectors[column];
+}
+
+const int64_t *k2_cursor_values(const struct k2_cursor *cursor, size_t column)
+{
+    return vector_at(cursor, column)->values;
+}
+
+const struct k2_text *k2_cursor_texts(const struct k2_cursor *cursor, size_t column)
+{
+    return (const struct k2_text *)(const void *)vector_at(cursor, column)->texts;
+}
+
+const uint8_t *k2_cursor_valid(const struct k2_cursor *cursor, size_t column)
+{
+    return vector_at(cursor, column)->valid;
+}
+
+size_t k2_cursor_column_count(const struct k2_cursor *cursor)
+{
+    return cursor->column_count;
+}
+
+struct k2_column_info k2_cursor_column(const struct k2_cursor *cursor, size_t column)
+{
+    return column < cursor->column_count ? cursor->infos[column] : (struct k2_column_info){0};
+}
+
+void k2_time_to_text(int64_t time_ns, char text[K2_TIME_TEXT_BYTES])
+{
+    k2_timestamp_print(text, time_ns);
+    text[K2_TIMESTAMP_TEXT_BYTES] = '\0';
+}
+
+enum k2_status k2_time_from_text(const char *text, int64_t *time_ns, struct k2_error *error)
+{
+    enum k2_timestamp_result result = k2_timestamp_parse(k2_slice_of(text), time_ns);
+    if (result != K2_TIMESTAMP_OK) {
+        return k2_fail(error, K2_BAD_REQUEST, "time '%.64s': %s", text,
+                       k2_timestamp_result_name(result));
+    }
+    return K2_OK;
+}
+
+void k2_decimal_to_text(int64_t value, unsigned scale, char text[K2_DECIMAL_BYTES])
+{
+    unsigned places = scale < K2_DECIMAL_SCALE_MAX ? scale : K2_DECIMAL_SCALE_MAX;
+    text[k2_decimal_print(text, value, places)] = '\0';
+}
+
+enum k2_status k2_decimal_from_text(const char *text, unsigned scale, int64_t *value,
+                                    struct k2_error *error)
+{
+    if (scale > K2_DECIMAL_SCALE_MAX) {
+        return k2_fail(error, K2_BAD_REQUEST, "scale %u: at most %d", scale, K2_DECIMAL_SCALE_MAX);
+    }
+    enum k2_decimal_result result = k2_decimal_parse(k2_slice_of(text), scale, value);
+    if (result != K2_DECIMAL_OK) {
+        return k2_fail(error, K2_BAD_REQUEST, "decimal '%.64s': %s", text,
+                       k2_decimal_result_name(result));
+    }
+    return K2_OK;
+}
