@@ -4,6 +4,7 @@
 
 #include "tools/cli.h"
 
+extern const struct k2_command k2_command_inspect;
 extern const struct k2_command k2_command_version;
 extern const struct k2_command k2_command_check;
 extern const struct k2_command k2_command_compact;

@@ -46,3 +46,21 @@ size_t test_folder_count(const char *path, const char *name)
     }
     return count;
 }
+
+void test_folder_first(const char *path, const char *name, char found[TEST_PATH_BYTES])
+{
+    char folder_path[TEST_PATH_BYTES + 64];
+    (void)snprintf(folder_path, sizeof folder_path, "%s/%s", path, name);
+    struct dirent **entries = NULL;
+    int count = scandir(folder_path, &entries, NULL, alphasort);
+    found[0] = '\0';
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.' && found[0] == '\0') {
+            int size = snprintf(found, TEST_PATH_BYTES, "%s/%s", folder_path, entries[i]->d_name);
+            assert_true(size > 0 && size < TEST_PATH_BYTES);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    assert_true(found[0] != '\0');
+}

@@ -11,3 +11,6 @@ void test_folder_remove(const char *path); // with all below; not being there is
 
 // Files (not folders) directly in `path`/`name`; 0 if the folder is not there.
 size_t test_folder_count(const char *path, const char *name);
+
+// The path of the first of them by name; fails the test when there is none.
+void test_folder_first(const char *path, const char *name, char found[TEST_PATH_BYTES]);

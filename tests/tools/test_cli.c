@@ -4,12 +4,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "format/base/alloc.h"
+#include "tests/support/command_line.h"
 #include "tools/cli.h"
 #include "tools/progress.h"
 
@@ -97,59 +96,8 @@ static const struct k2_command progress_command = {
     .run = run_progress,
 };
 
-struct result {
-    int code;
-    char out[4096], err[4096];
-};
-
-static void read_back(FILE *file, char *text, size_t room)
-{
-    rewind(file);
-    size_t length = fread(text, 1, room - 1, file);
-    text[length] = '\0';
-    assert_int_equal(fclose(file), 0);
-}
-
-// `line`: words separated by single blanks.
-static void run_line(const char *line, const char *stdout_path, long allocations,
-                     struct result *result)
-{
-    char words[256];
-    (void)snprintf(words, sizeof words, "%s", line);
-    char *arguments[16] = {"k2"};
-    int count = 1;
-    for (char *word = words; *word != '\0'; count++) {
-        arguments[count] = word;
-        word += strcspn(word, " ");
-        if (*word == ' ') {
-            *word++ = '\0';
-        }
-    }
-    FILE *out = stdout_path == NULL ? tmpfile() : fopen(stdout_path, "w+");
-    FILE *err = tmpfile();
-    assert_non_null(out);
-    assert_non_null(err);
-    (void)fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        static const struct k2_command *const commands[] = {&echo, &fail_command, &need_command,
-                                                            &progress_command, NULL};
-        (void)dup2(fileno(out), STDOUT_FILENO);
-        (void)dup2(fileno(err), STDERR_FILENO);
-        (void)unsetenv("K2_DATA");
-        k2_alloc_fail_after(allocations);
-        int code = k2_cli_main(commands, count, arguments);
-        (void)fflush(NULL);
-        _exit(code);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    result->code = WEXITSTATUS(status);
-    read_back(out, result->out, sizeof result->out);
-    read_back(err, result->err, sizeof result->err);
-}
+static const struct k2_command *const commands[] = {&echo, &fail_command, &need_command,
+                                                    &progress_command, NULL};
 
 static void command_lines_do_what_they_say(void **state)
 {
@@ -204,8 +152,8 @@ static void command_lines_do_what_they_say(void **state)
          "usage: k2 need FILE\n\nneeds a file\n", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct result result;
-        run_line(rows[i].line, NULL, -1, &result);
+        struct test_result result;
+        test_command_line(commands, rows[i].line, NULL, -1, &result);
         bool good =
             result.code == rows[i].code &&
             (rows[i].out == NULL || strcmp(result.out, rows[i].out) == 0) &&
@@ -220,15 +168,15 @@ static void command_lines_do_what_they_say(void **state)
 static void help_shows_every_option(void **state)
 {
     (void)state;
-    struct result result;
-    run_line("echo --help", NULL, -1, &result);
+    struct test_result result;
+    test_command_line(commands, "echo --help", NULL, -1, &result);
     assert_int_equal(result.code, 0);
     assert_non_null(strstr(result.out, "usage: k2 echo FILE... [OPTION...]\n"));
     for (const struct k2_option *option = echo.options; option->name != NULL; option++) {
         assert_non_null(strstr(result.out, option->name));
         assert_non_null(strstr(result.out, option->help));
     }
-    run_line("--help", NULL, -1, &result);
+    test_command_line(commands, "--help", NULL, -1, &result);
     assert_int_equal(result.code, 0);
     assert_non_null(strstr(result.out, "prints what it was given"));
 }
@@ -239,8 +187,8 @@ static void a_full_disk_under_stdout_is_a_failure(void **state)
     if (access("/dev/full", W_OK) != 0) {
         skip();
     }
-    struct result result;
-    run_line("echo", "/dev/full", -1, &result);
+    struct test_result result;
+    test_command_line(commands, "echo", "/dev/full", -1, &result);
     assert_int_equal(result.code, 5);
     assert_non_null(strstr(result.err, "k2: stdout: "));
 }
@@ -248,10 +196,10 @@ static void a_full_disk_under_stdout_is_a_failure(void **state)
 static void failed_allocations_are_told(void **state)
 {
     (void)state;
-    struct result result = {.code = -1};
+    struct test_result result = {.code = -1};
     for (long calls = 0; result.code != 0; calls++) {
         assert_true(calls < 10);
-        run_line("echo a", NULL, calls, &result);
+        test_command_line(commands, "echo a", NULL, calls, &result);
         assert_true(result.code == 0 || strstr(result.err, "out of memory") != NULL);
     }
 }
