@@ -19,13 +19,12 @@ static bool is_token(struct k2_slice text)
     return text.size_bytes > 0;
 }
 
-// Visible characters, and blanks and tabs if `blanks`.
-static bool is_clean(struct k2_slice text, bool blanks)
+// No control characters but tabs.
+static bool is_clean(struct k2_slice text)
 {
     for (size_t i = 0; i < text.size_bytes; i++) {
         uint8_t byte = text.data[i];
-        bool blank = byte == ' ' || byte == '\t';
-        if (byte == 0x7f || (byte <= 0x20 && !(blanks && blank))) {
+        if (byte == 0x7f || (byte < 0x20 && byte != '\t')) {
             return false;
         }
     }
@@ -85,14 +84,14 @@ static enum k2_status check_places(const struct k2_http_head *head, struct k2_er
 
 static enum k2_status check_texts(const struct k2_http_head *head, struct k2_error *error)
 {
-    if (!is_token(head->method) || !is_clean(head->target, false)) {
-        return malformed(error, "the request line has a character that may not stand there");
+    if (!is_token(head->method)) {
+        return malformed(error, "the method is malformed");
     }
     for (size_t i = 0; i < head->field_count; i++) {
         if (!is_token(head->fields[i].name)) {
             return malformed(error, "the name of a header is malformed");
         }
-        if (!is_clean(head->fields[i].value, true)) {
+        if (!is_clean(head->fields[i].value)) {
             return malformed(error, "the value of a header has a control character");
         }
     }

@@ -18,7 +18,8 @@ struct k2_http_field {
 };
 
 // All slices point into the one received head of `size_bytes`, which begins at the method and ends
-// with the empty line.
+// with the empty line. Of the target only the place counts: by the time that this is called its
+// separators are overwritten.
 struct k2_http_head {
     struct k2_slice method, target, version;
     struct k2_http_field fields[K2_HTTP_MAX_FIELDS]; // in order of arrival
