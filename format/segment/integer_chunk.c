@@ -43,15 +43,25 @@ static void put_i128(struct k2_buffer *out, k2_int128 value)
     k2_put_u64(out, (uint64_t)(value >> 64));
 }
 
+// Eight bytes of 0 or 1 to eight bits, lowest first.
+static uint8_t gather_bits(uint64_t bytes)
+{
+    return (uint8_t)(bytes * 0x0102040810204080u >> 56);
+}
+
 static void put_bitmap(struct k2_buffer *out, const uint8_t *valid, size_t row_count)
 {
     uint8_t *bitmap = k2_buffer_extend(out, (row_count + 7) / 8);
     if (bitmap == NULL) {
         return;
     }
-    memset(bitmap, 0, (row_count + 7) / 8);
-    for (size_t i = 0; i < row_count; i++) {
-        bitmap[i / 8] |= (uint8_t)((valid[i] & 1u) << i % 8);
+    for (size_t i = 0; i < row_count / 8; i++) {
+        bitmap[i] = gather_bits(load_u64(valid + i * 8));
+    }
+    if (row_count % 8 != 0) {
+        uint8_t rest[8] = {0};
+        memcpy(rest, valid + row_count / 8 * 8, row_count % 8);
+        bitmap[row_count / 8] = gather_bits(load_u64(rest));
     }
 }
 
@@ -73,22 +83,23 @@ static k2_int128 sum_of(const int64_t *values, const uint8_t *valid, size_t row_
                         const struct k2_column_stats *stats)
 {
     int64_t small = INT64_C(1) << 52; // 1,024 of them stay below 2^63
+    bool is_small = stats->min > -small && stats->max < small;
+    int64_t small_sum = 0;
     k2_int128 sum = 0;
-    if (valid != NULL) {
+    if (is_small && valid != NULL) {
         for (size_t i = 0; i < row_count; i++) {
-            sum += valid[i] != 0 ? values[i] : 0;
+            small_sum += values[i] & -(int64_t)valid[i];
         }
-    } else if (stats->min > -small && stats->max < small) {
-        int64_t short_sum = 0;
+    } else if (is_small) {
         for (size_t i = 0; i < row_count; i++) {
-            short_sum += values[i];
+            small_sum += values[i];
         }
-        sum = short_sum;
     } else {
         for (size_t i = 0; i < row_count; i++) {
-            sum += values[i];
+            sum += valid == NULL || valid[i] != 0 ? values[i] : 0;
         }
     }
+    sum += small_sum;
     return sum;
 }
 
