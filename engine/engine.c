@@ -2,11 +2,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -65,24 +63,15 @@ static bool has_segments(const struct k2_engine *engine)
 // Takes LOCK or fails with K2_BUSY and the pid of who has it. The lock goes with the process.
 static enum k2_status take_lock(struct k2_engine *engine, struct k2_error *error)
 {
-    char path[K2_PATH_BYTES], pid[32] = "";
+    char path[K2_PATH_BYTES], holder[K2_FILE_HOLDER_BYTES];
     (void)path_of(engine, "LOCK", path);
-    engine->lock_file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (engine->lock_file < 0) {
-        return k2_fail_errno(error, errno, "%s: cannot open", path);
+    enum k2_status status = k2_file_lock(path, &engine->lock_file, holder, error);
+    if (status == K2_BUSY) {
+        status = k2_fail(error, K2_BUSY,
+                         "%s: process %s writes to this store; wait for it or end it",
+                         engine->path, holder);
     }
-    if (flock(engine->lock_file, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t size = pread(engine->lock_file, pid, sizeof pid - 1, 0);
-        pid[size > 0 ? strcspn(pid, "\n") : 0] = '\0';
-        return k2_fail(error, K2_BUSY, "%s: process %s writes to this store; wait for it or end it",
-                       engine->path, pid[0] != '\0' ? pid : "unknown");
-    }
-    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(engine->lock_file, 0) != 0 ||
-        pwrite(engine->lock_file, pid, (size_t)size, 0) != size) {
-        return k2_fail_errno(error, errno, "%s: cannot write", path);
-    }
-    return K2_OK;
+    return status;
 }
 
 static enum k2_status make_folders(struct k2_engine *engine, struct k2_error *error)

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,6 +104,32 @@ enum k2_status k2_file_make_directory(const char *path, struct k2_error *error)
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return k2_fail_errno(error, errno, "%s: cannot create the folder", path);
     }
+    return K2_OK;
+}
+
+enum k2_status k2_file_lock(const char *path, int *file, char holder[K2_FILE_HOLDER_BYTES],
+                            struct k2_error *error)
+{
+    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (opened < 0) {
+        return k2_fail_errno(error, errno, "%s: cannot open", path);
+    }
+    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t size = pread(opened, holder, K2_FILE_HOLDER_BYTES - 1, 0);
+        holder[size > 0 ? size : 0] = '\0';
+        holder[strcspn(holder, "\n")] = '\0';
+        (void)close(opened);
+        return k2_fail(error, K2_BUSY, "%s: locked by process %s", path, holder);
+    }
+    char pid[K2_FILE_HOLDER_BYTES];
+    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    // The old pid may be longer: the line end tells where this one ends.
+    if (pwrite(opened, pid, (size_t)size, 0) != size) {
+        int reason = errno;
+        (void)close(opened);
+        return k2_fail_errno(error, reason, "%s: cannot write", path);
+    }
+    *file = opened;
     return K2_OK;
 }
 

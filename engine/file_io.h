@@ -40,6 +40,13 @@ K2_MUST_CHECK enum k2_status k2_file_sync_directory(const char *path, struct k2_
 enum k2_status k2_file_unlink(const char *path, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_make_directory(const char *path, struct k2_error *error);
 
+// Opens (and creates) a file and takes its lock for as long as it is open, or the process lives;
+// the file then holds this process's pid. K2_BUSY: `holder` is what the one who has it wrote.
+enum { K2_FILE_HOLDER_BYTES = 32 };
+K2_MUST_CHECK enum k2_status k2_file_lock(const char *path, int *file,
+                                          char holder[K2_FILE_HOLDER_BYTES],
+                                          struct k2_error *error);
+
 // Maps the first `size_bytes` bytes for reading; K2_CORRUPT when the file is missing or shorter.
 // The descriptor is closed. Unmapped with k2_file_unmap.
 K2_MUST_CHECK enum k2_status k2_file_map(const char *path, uint64_t size_bytes,

@@ -137,7 +137,8 @@ void k2_put_varint(struct k2_buffer *buffer, uint64_t value)
 
 void k2_put_padding(struct k2_buffer *buffer, size_t alignment_bytes)
 {
-    k2_put_zeros(buffer, (alignment_bytes - buffer->size_bytes % alignment_bytes) % alignment_bytes);
+    k2_put_zeros(buffer,
+                 (alignment_bytes - buffer->size_bytes % alignment_bytes) % alignment_bytes);
 }
 
 void k2_buffer_patch_u32(struct k2_buffer *buffer, size_t offset, uint32_t value)
@@ -166,6 +167,5 @@ enum k2_status k2_buffer_check(const struct k2_buffer *buffer, const char *what,
     if (buffer->ceiling_bytes - buffer->size_bytes < 4096) {
         return k2_fail(error, K2_LIMIT, "%s: more than %zu bytes", what, buffer->ceiling_bytes);
     }
-    return k2_fail(error, K2_NO_MEMORY, "%s: out of memory at %zu bytes", what,
-                   buffer->size_bytes);
+    return k2_fail(error, K2_NO_MEMORY, "%s: out of memory at %zu bytes", what, buffer->size_bytes);
 }

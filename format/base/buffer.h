@@ -12,9 +12,9 @@
 #include "format/base/status.h"
 
 struct k2_buffer {
-    uint8_t *data;       // owned
-    size_t size_bytes;   // used
-    size_t room_bytes;   // allocated
+    uint8_t *data;     // owned
+    size_t size_bytes; // used
+    size_t room_bytes; // allocated
     size_t ceiling_bytes;
     bool failed;
 };

@@ -21,7 +21,7 @@ enum k2_status {
     K2_IO,            // the operating system failed; the object is to be closed
     K2_CORRUPT,       // bytes that K2 wrote are not what it wrote
     K2_NO_MEMORY,
-    K2_REJECTED,      // a row or message that can not be represented; others go on
+    K2_REJECTED, // a row or message that can not be represented; others go on
 };
 
 #define K2_ERROR_TEXT_BYTES 1024
@@ -34,7 +34,7 @@ struct k2_error {
 
 #if defined(__GNUC__)
 #define K2_MUST_CHECK __attribute__((warn_unused_result))
-#define K2_PRINTF(format_index, first_index)                                                      \
+#define K2_PRINTF(format_index, first_index)                                                       \
     __attribute__((format(printf, format_index, first_index)))
 #else
 #define K2_MUST_CHECK

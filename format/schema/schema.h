@@ -17,14 +17,14 @@ enum k2_kind {
     K2_KIND_INT16 = 2,
     K2_KIND_INT32 = 3,
     K2_KIND_INT64 = 4,
-    K2_KIND_DECIMAL64 = 5,  // unscaled int64, |value| < 10^18, `scale` places
-    K2_KIND_TIMESTAMP = 6,  // ns since 1970-01-01 UTC
-    K2_KIND_BOOL = 7,       // 0 or 1
-    K2_KIND_FLOAT64 = 8,    // the bits of the double in an int64
-    K2_KIND_SYMBOLIC = 9,   // few distinct texts (currency, side)
-    K2_KIND_TEXT = 10,      // any bytes
-    K2_KIND_UUID = 11,      // 16 raw bytes
-    K2_KIND_JSON = 12,      // canonical JSON text: compact, keys sorted by bytes
+    K2_KIND_DECIMAL64 = 5, // unscaled int64, |value| < 10^18, `scale` places
+    K2_KIND_TIMESTAMP = 6, // ns since 1970-01-01 UTC
+    K2_KIND_BOOL = 7,      // 0 or 1
+    K2_KIND_FLOAT64 = 8,   // the bits of the double in an int64
+    K2_KIND_SYMBOLIC = 9,  // few distinct texts (currency, side)
+    K2_KIND_TEXT = 10,     // any bytes
+    K2_KIND_UUID = 11,     // 16 raw bytes
+    K2_KIND_JSON = 12,     // canonical JSON text: compact, keys sorted by bytes
 };
 
 // True for the kinds whose values are int64 in vectors and batches, false for those of texts.
@@ -74,8 +74,8 @@ struct k2_column {
 };
 
 struct k2_schema {
-    char *table;   // owned
-    char *source;  // owned: the Avro JSON as given
+    char *table;  // owned
+    char *source; // owned: the Avro JSON as given
     struct k2_column *columns;
     size_t column_count;
 };

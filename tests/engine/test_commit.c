@@ -3,7 +3,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "tests/support/store_rows.h"
+#include "tests/support/tier.h"
 
 static void expect_rows(struct test_store *store, uint64_t snapshot, const char *expected)
 {
@@ -185,13 +185,15 @@ static void many_commits_keep_every_past_state_through_compaction(void **state)
     char *answers[4];
     const uint64_t kept[4] = {1, 57, 256, COMMITS};
     test_store_open(&store);
-    srand(3);
+    uint64_t random = 88172645463325252u;
     for (int i = 0; i < COMMITS; i++) {
         struct test_trade trades[ROWS];
         for (int j = 0; j < ROWS; j++) {
             static const char *const symbols[] = {"AAA", "BBB", "CCC"};
-            trades[j] = (struct test_trade){symbols[rand() % 3], rand() % 50, i * ROWS + j, rand(),
-                                            rand() % 9};
+            trades[j] = (struct test_trade){symbols[test_random_below(&random, 3)],
+                                            (int64_t)test_random_below(&random, 50), i * ROWS + j,
+                                            (int64_t)test_random_below(&random, 1 << 30),
+                                            (int64_t)test_random_below(&random, 9)};
         }
         (void)test_store_commit(&store, trades, ROWS, K2_NUMBERING_SPARSE, &outcome);
         assert_int_equal(outcome.stored, ROWS);

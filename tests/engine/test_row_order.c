@@ -2,11 +2,11 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "format/base/alloc.h"
+#include "tests/support/tier.h"
 
 enum { ROWS = 500 };
 
@@ -34,17 +34,18 @@ static void random_rows_are_sorted_and_stable(void **state)
     struct k2_schema *schema;
     struct k2_row_batch *batch = new_batch(&schema);
     uint32_t order[ROWS];
-    srand(11);
+    uint64_t random = 88172645463325252u;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (size_t count = 0; count <= ROWS; count += 1 + count / 2) {
             k2_row_batch_clear(batch);
             for (size_t j = 0; j < count; j++) {
                 size_t row;
                 struct k2_row_key key = {
-                    .instrument = 1 + (uint32_t)rand() % shapes[i].instruments * shapes[i].spread,
-                    .time_ns = rand() % (int)shapes[i].times - 1,
-                    .epoch = rand() % 2,
-                    .sequence = rand() % (int)shapes[i].sequences,
+                    .instrument = 1 + (uint32_t)test_random_below(&random, shapes[i].instruments) *
+                                          shapes[i].spread,
+                    .time_ns = (int64_t)test_random_below(&random, shapes[i].times) - 1,
+                    .epoch = (int64_t)test_random_below(&random, 2),
+                    .sequence = (int64_t)test_random_below(&random, shapes[i].sequences),
                 };
                 assert_int_equal(k2_row_batch_add(batch, &key, 0, &row, NULL), K2_OK);
             }
