@@ -67,9 +67,9 @@ static enum k2_status take_lock(struct k2_engine *engine, struct k2_error *error
     (void)path_of(engine, "LOCK", path);
     enum k2_status status = k2_file_lock(path, &engine->lock_file, holder, error);
     if (status == K2_BUSY) {
-        status = k2_fail(error, K2_BUSY,
-                         "%s: process %s writes to this store; wait for it or end it",
-                         engine->path, holder);
+        status =
+            k2_fail(error, K2_BUSY, "%s: process %s writes to this store; wait for it or end it",
+                    engine->path, holder);
     }
     return status;
 }
