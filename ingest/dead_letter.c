@@ -1,5 +1,6 @@
 #include "ingest/dead_letter.h"
 
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -69,6 +70,21 @@ size_t k2_dead_letters_count(const struct k2_dead_letters *letters)
 size_t k2_dead_letters_room(const struct k2_dead_letters *letters)
 {
     return letters->batch->row_capacity - letters->batch->row_count;
+}
+
+struct k2_dead_letters_mark k2_dead_letters_mark(const struct k2_dead_letters *letters)
+{
+    return (struct k2_dead_letters_mark){letters->batch->row_count,
+                                         letters->batch->text.size_bytes};
+}
+
+void k2_dead_letters_return(struct k2_dead_letters *letters, struct k2_dead_letters_mark mark)
+{
+    assert(mark.count <= letters->batch->row_count);
+    while (letters->batch->row_count > mark.count) {
+        k2_row_batch_drop_last(letters->batch);
+    }
+    letters->batch->text.size_bytes = mark.text_bytes;
 }
 
 static enum k2_status fill(struct k2_dead_letters *letters, size_t row,

@@ -41,6 +41,13 @@ K2_MUST_CHECK enum k2_status k2_dead_letters_add_conflicts(struct k2_dead_letter
                                                            const char *source,
                                                            struct k2_error *error);
 
+// What waits now, to go back to when a commit failed after conflicts were added.
+struct k2_dead_letters_mark {
+    size_t count, text_bytes;
+};
+struct k2_dead_letters_mark k2_dead_letters_mark(const struct k2_dead_letters *letters);
+void k2_dead_letters_return(struct k2_dead_letters *letters, struct k2_dead_letters_mark mark);
+
 // Adds what waits to the commit. After it has finished well: k2_dead_letters_clear.
 K2_MUST_CHECK enum k2_status k2_dead_letters_commit(struct k2_dead_letters *letters,
                                                     struct k2_commit *commit,
