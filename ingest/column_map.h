@@ -18,6 +18,8 @@ enum k2_map_target {
     K2_MAP_MEMBER,     // the member `member` of a JSON object, if not empty
 };
 
+enum { K2_MAP_NO_UNIT = 10 };
+
 struct k2_map_field {
     char *name;      // of the header, or NULL
     unsigned number; // place in the record, from 1; 0 with a name

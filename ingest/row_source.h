@@ -72,6 +72,7 @@ uint64_t k2_row_source_rejected(const struct k2_row_source *source);
 uint64_t k2_row_source_total_bytes(const struct k2_row_source *source); // 0: not known
 uint64_t k2_row_source_done_bytes(const struct k2_row_source *source);
 
-// The names of an instrument that a batch had; borrowed from the source.
+// The names of an instrument that a batch had, where options.intern was NULL; borrowed from the
+// source.
 struct k2_instrument_name k2_row_source_name(const struct k2_row_source *source,
                                              uint32_t instrument);
