@@ -1,0 +1,309 @@
+// How fast a store is read: simulated trades of 1,000 skewed symbols, 8 columns, as committed and
+// after a full compaction. One core. Arguments: rows in millions (default 4). The
+// store is made below TMPDIR (else /tmp) and removed at the end.
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/commit.h"
+#include "engine/compact.h"
+#include "engine/instruments.h"
+#include "engine/scan.h"
+#include "format/base/alloc.h"
+#include "format/segment/row_group_view.h"
+
+static const char schema_json[] =
+    "{\"type\":\"record\",\"name\":\"Tick\",\"fields\":["
+    "{\"name\":\"exchange\",\"type\":\"string\",\"k2.role\":\"exchange\"},"
+    "{\"name\":\"symbol\",\"type\":\"string\",\"k2.role\":\"symbol\"},"
+    "{\"name\":\"timestamp\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"},"
+    "\"k2.role\":\"timestamp\"},"
+    "{\"name\":\"sequence\",\"type\":\"long\",\"k2.role\":\"sequence\"},"
+    "{\"name\":\"price\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\","
+    "\"precision\":18,\"scale\":8}},"
+    "{\"name\":\"quantity\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\","
+    "\"precision\":18,\"scale\":8}},"
+    "{\"name\":\"side\",\"type\":\"string\",\"k2.kind\":\"symbolic\"},"
+    "{\"name\":\"trade_id\",\"type\":\"long\"},"
+    "{\"name\":\"received\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"}}]}";
+
+enum { SYMBOLS = 1000, POINT_QUERIES = 2000 };
+enum { PRICE = 5, QUANTITY = 6, SIDE = 7, TRADE_ID = 8, RECEIVED = 9 };
+static const int64_t first_ns = 1700000000000000000, hour_ns = 3600000000000;
+
+struct bench {
+    char path[256];
+    struct k2_engine *engine;
+    const struct k2_table *table;
+    uint64_t random;
+    size_t row_count;
+    int64_t end_ns;
+    char symbols[SYMBOLS][12];
+    uint32_t ids[SYMBOLS];
+    int64_t prices[SYMBOLS], sequences[SYMBOLS];
+    struct k2_row_key *sample; // keys of some rows
+    size_t sample_count;
+};
+
+static void need(enum k2_status status, const struct k2_error *error)
+{
+    if (status != K2_OK) {
+        (void)fprintf(stderr, "bench_scan: %s\n", error->text);
+        exit(1);
+    }
+}
+
+static double now_seconds(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static uint64_t next_random(struct bench *bench)
+{
+    bench->random ^= bench->random << 13;
+    bench->random ^= bench->random >> 7;
+    bench->random ^= bench->random << 17;
+    return bench->random * 0x2545f4914f6cdd1du;
+}
+
+static void make_folder(char path[256])
+{
+    const char *parent = getenv("TMPDIR");
+    (void)snprintf(path, 256, "%s/k2-bench-XXXXXX", parent == NULL ? "/tmp" : parent);
+    if (mkdtemp(path) == NULL) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
+{
+    (void)stat;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static void add_row(struct bench *bench, struct k2_row_batch *batch, int64_t time_ns)
+{
+    struct k2_error error;
+    uint64_t bits = next_random(bench);
+    // The product of two uniform numbers: few symbols have most rows.
+    size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * SYMBOLS >> 20);
+    bench->prices[symbol] += (int64_t)(bits >> 20 & 3) * 1000000 - 1500000;
+    struct k2_row_key key = {bench->ids[symbol], time_ns, 0, bench->sequences[symbol]++};
+    size_t row;
+    need(k2_row_batch_add(batch, &key, 0, &row, &error), &error);
+    int64_t price = bench->prices[symbol] / 1000000 * 1000000;
+    k2_row_batch_set_value(batch, row, PRICE, price);
+    k2_row_batch_set_value(batch, row, QUANTITY,
+                           (int64_t)(1 + (bits >> 22 & 255) * (bits >> 30 & 15)) * 100000000);
+    need(k2_row_batch_set_text(batch, row, SIDE, k2_slice_of(bits >> 34 & 1 ? "BUY" : "SELL"),
+                               &error),
+         &error);
+    k2_row_batch_set_value(batch, row, TRADE_ID, (int64_t)bench->row_count);
+    k2_row_batch_set_value(batch, row, RECEIVED, time_ns + (int64_t)(bits >> 36 & 0x3ffff));
+    if (bench->row_count++ % 4999 == 0) {
+        bench->sample[bench->sample_count++] = (struct k2_row_key){
+            .instrument = (uint32_t)symbol, .time_ns = time_ns, .sequence = key.sequence};
+    }
+}
+
+static void commit(struct bench *bench, struct k2_row_batch *batch)
+{
+    struct k2_error error;
+    struct k2_commit *commit;
+    struct k2_commit_outcome outcome;
+    uint64_t snapshot;
+    need(k2_commit_begin(bench->engine, &commit, &error), &error);
+    need(k2_commit_add(commit, batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
+    need(k2_commit_finish(commit, &snapshot, &error), &error);
+    k2_row_batch_clear(batch);
+}
+
+// Rows some 16 ms apart, in time order.
+static void load(struct bench *bench, size_t row_count)
+{
+    struct k2_error error;
+    struct k2_row_batch *batch;
+    struct k2_schema *schema;
+    need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_CREATE, &error), &error);
+    need(k2_schema_parse(&schema, "ticks", k2_slice_of(schema_json), &error), &error);
+    need(k2_engine_add_table(bench->engine, &schema, &bench->table, &error), &error);
+    bench->sample = k2_alloc_zero(row_count / 4999 + 1, sizeof *bench->sample);
+    if (bench->sample == NULL) {
+        exit(1);
+    }
+    for (size_t i = 0; i < SYMBOLS; i++) {
+        (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
+        need(k2_instrument_intern(bench->engine, k2_slice_of("SIM"), k2_slice_of(bench->symbols[i]),
+                                  &bench->ids[i], &error),
+             &error);
+        bench->prices[i] = (int64_t)(1000 + next_random(bench) % 100000) * 1000000;
+    }
+    need(k2_row_batch_create(&batch, bench->table->schema, K2_GROUP_ROWS, false, &error), &error);
+    double began = now_seconds();
+    int64_t time_ns = first_ns;
+    for (size_t i = 0; i < row_count; i++) {
+        time_ns += (int64_t)(next_random(bench) & ((1 << 25) - 1));
+        add_row(bench, batch, time_ns);
+        if (batch->row_count == batch->row_capacity || i + 1 == row_count) {
+            commit(bench, batch);
+        }
+    }
+    bench->end_ns = time_ns + 1;
+    k2_row_batch_destroy(batch);
+    printf("%-44s %8.2f M rows/s\n", "simulated, appended and committed",
+           (double)row_count / (now_seconds() - began) / 1e6);
+}
+
+// A consumer of vectors, as cheap as its result allows.
+typedef void consume_fn(const struct k2_vector *columns, size_t row_count, int64_t *result);
+
+static void touch(const struct k2_vector *columns, size_t row_count, int64_t *result)
+{
+    (void)columns;
+    *result += (int64_t)row_count;
+}
+
+static void sum_first(const struct k2_vector *columns, size_t row_count, int64_t *result)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < row_count; i++) {
+        sum += columns[0].values[i];
+    }
+    *result += sum;
+}
+
+// The inner loop of a VWAP by symbol: runs of one symbol share their name's address.
+static void add_vwap(const struct k2_vector *columns, size_t row_count, int64_t *result)
+{
+    const int64_t *prices = columns[0].values, *quantities = columns[1].values;
+    k2_int128 amount = 0;
+    int64_t quantity = 0;
+    for (size_t i = 0, end; i < row_count; i = end) {
+        const uint8_t *name = columns[2].texts[i].data;
+        for (end = i; end < row_count && columns[2].texts[end].data == name; end++) {
+            amount += (k2_int128)prices[end] * quantities[end];
+            quantity += quantities[end];
+        }
+    }
+    *result += (int64_t)(amount >> 32) + quantity;
+}
+
+static size_t run(struct bench *bench, struct k2_scan_request *request, consume_fn *consume,
+                  int64_t *result)
+{
+    struct k2_error error;
+    struct k2_scan *scan;
+    const struct k2_vector *columns;
+    size_t done = 0, rows;
+    request->table = bench->table;
+    need(k2_scan_open(bench->engine, request, &scan, &error), &error);
+    do {
+        need(k2_scan_next(scan, &columns, &rows, &error), &error);
+        consume(columns, rows, result);
+        done += rows;
+    } while (rows > 0);
+    k2_scan_close(scan);
+    return done;
+}
+
+static void measure(struct bench *bench, const char *name, const size_t *columns, size_t count,
+                    enum k2_order order, consume_fn *consume)
+{
+    double best = 1e9;
+    int64_t result = 0;
+    size_t rows = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        struct k2_scan_request request = {
+            .columns = columns, .column_count = count, .order = order};
+        double began = now_seconds();
+        rows = run(bench, &request, consume, &result);
+        double seconds = now_seconds() - began;
+        best = seconds < best ? seconds : best;
+    }
+    if (rows != bench->row_count) {
+        (void)fprintf(stderr, "bench_scan: %zu rows of %zu\n", rows, bench->row_count);
+        exit(1);
+    }
+    printf("%-44s %8.1f M rows/s   (check %llx)\n", name, (double)rows / best / 1e6,
+           (unsigned long long)result);
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+// Small queries of one symbol, at times and symbols of rows that are there.
+static void measure_points(struct bench *bench, const char *name, int64_t span_ns, uint64_t limit)
+{
+    static const size_t columns[] = {K2_TIMESTAMP, K2_SEQUENCE, PRICE, QUANTITY, SIDE};
+    static double times[POINT_QUERIES];
+    size_t rows = 0;
+    int64_t result = 0;
+    for (size_t i = 0; i < POINT_QUERIES; i++) {
+        const struct k2_row_key *key = &bench->sample[next_random(bench) % bench->sample_count];
+        struct k2_scan_instrument instrument = {k2_slice_of("SIM"),
+                                                k2_slice_of(bench->symbols[key->instrument])};
+        struct k2_scan_request request = {.columns = columns,
+                                          .column_count = 5,
+                                          .instruments = &instrument,
+                                          .instrument_count = 1,
+                                          .has_start = true,
+                                          .has_end = true,
+                                          .start_ns = key->time_ns,
+                                          .end_ns = key->time_ns + span_ns,
+                                          .limit = limit};
+        double began = now_seconds();
+        rows += run(bench, &request, touch, &result);
+        times[i] = (now_seconds() - began) * 1e6;
+    }
+    qsort(times, POINT_QUERIES, sizeof times[0], compare_doubles);
+    printf("%-44s p50 %6.1f us, p99 %6.1f us, %.0f rows\n", name, times[POINT_QUERIES / 2],
+           times[POINT_QUERIES * 99 / 100], (double)rows / POINT_QUERIES);
+}
+
+static void measure_all(struct bench *bench)
+{
+    static const size_t all[] = {K2_SYMBOL, K2_TIMESTAMP, K2_SEQUENCE, PRICE,
+                                 QUANTITY,  SIDE,         TRADE_ID,    RECEIVED};
+    static const size_t vwap[] = {PRICE, QUANTITY, K2_SYMBOL};
+    measure(bench, "8 columns, order of storage", all, 8, K2_ORDER_STORED, touch);
+    measure(bench, "7 columns without side", (const size_t[]){1, 2, 4, 5, 6, 8, 9}, 7,
+            K2_ORDER_STORED, touch);
+    measure(bench, "VWAP by symbol", vwap, 3, K2_ORDER_STORED, add_vwap);
+    measure(bench, "sum(price)", vwap, 1, K2_ORDER_STORED, sum_first);
+    measure(bench, "8 columns, time order", all, 8, K2_ORDER_TIME, touch);
+    measure(bench, "8 columns, time order, descending", all, 8, K2_ORDER_TIME_DESCENDING, touch);
+    measure_points(bench, "one symbol one hour, 5 columns", hour_ns, 0);
+    measure_points(bench, "one row by key", 1, 1);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench = {.random = 42};
+    struct k2_error error;
+    size_t millions = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
+    make_folder(bench.path);
+    load(&bench, (millions == 0 ? 1 : millions) * 1000000);
+    printf("-- as committed: groups of 65,536 rows in order of arrival\n");
+    measure_all(&bench);
+    struct k2_compact_report report;
+    double began = now_seconds();
+    need(k2_compact(bench.engine, &(struct k2_compact_options){.full = true}, &report, &error),
+         &error);
+    printf("-- after compaction (%.2f M rows/s)\n",
+           (double)bench.row_count / (now_seconds() - began) / 1e6);
+    measure_all(&bench);
+    k2_engine_close(bench.engine);
+    (void)nftw(bench.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    k2_free(bench.sample);
+    return 0;
+}
