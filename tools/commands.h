@@ -9,6 +9,7 @@ extern const struct k2_command k2_command_version;
 extern const struct k2_command k2_command_check;
 extern const struct k2_command k2_command_compact;
 extern const struct k2_command k2_command_load;
+extern const struct k2_command k2_command_produce;
 extern const struct k2_command k2_command_query;
 extern const struct k2_command k2_command_snapshots;
 extern const struct k2_command k2_command_tag;

@@ -7,6 +7,7 @@ int main(int argument_count, char **arguments)
     // In the order in which the usage shows them.
     static const struct k2_command *const commands[] = {
         &k2_command_load,
+        &k2_command_produce,
         &k2_command_serve,
         &k2_command_query,
         &k2_command_snapshots,

@@ -4,12 +4,14 @@
 
 #include "query/http_server.h"
 #include "tools/commands.h"
+#include "tools/serve_ingest.h"
 #include "tools/version.h"
 
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
     {"listen", "HOST:PORT",
      "loopback addresses alone; 127.0.0.1:8000 unless given, port 0 picks one", false},
+    K2_OPTIONS_INGEST,
     {0},
 };
 
@@ -17,6 +19,7 @@ static const struct k2_option options[] = {
 struct service {
     struct k2_cli *cli;
     struct k2_engine *engine;
+    struct k2_serve_ingest *ingest; // NULL without --kafka
     struct k2_http_api *api;
     struct k2_http_server *server;
 };
@@ -30,7 +33,13 @@ static enum k2_status start_http(struct service *service, struct k2_error *error
 {
     const char *listen = k2_cli_value(service->cli, "listen");
     const struct k2_http_api_options api_options = {
-        .version = K2_VERSION, .log = log_line, .log_context = service};
+        .version = K2_VERSION,
+        .log = log_line,
+        .log_context = service,
+        .put_metrics = k2_serve_ingest_put_metrics,
+        .put_health = k2_serve_ingest_put_health,
+        .source_context = service->ingest,
+    };
     struct k2_listen_address address;
     char url[K2_URL_BYTES];
     int listen_socket = -1;
@@ -68,6 +77,7 @@ static void close_service(struct service *service)
 {
     k2_http_server_stop(service->server);
     k2_http_api_destroy(service->api);
+    k2_serve_ingest_destroy(service->ingest);
     k2_engine_close(service->engine);
 }
 
@@ -81,9 +91,15 @@ static enum k2_exit run(struct k2_cli *cli)
     if (listen != NULL) { // wrong usage creates no store
         status = k2_listen_address_parse(&address, listen, &error);
     }
+    if (status == K2_OK) {
+        status = k2_serve_ingest_create(&service.ingest, cli, &error);
+    }
     sigset_t signals = block_signals();
     if (status == K2_OK) {
         status = k2_engine_open(&service.engine, k2_cli_data(cli), K2_ENGINE_CREATE, &error);
+    }
+    if (status == K2_OK) {
+        status = k2_serve_ingest_start(service.ingest, service.engine, &error);
     }
     if (status == K2_OK) {
         status = start_http(&service, &error);

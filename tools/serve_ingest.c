@@ -1,0 +1,223 @@
+#include "tools/serve_ingest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/base/alloc.h"
+#include "format/base/json_text.h"
+#include "ingest/pipeline.h"
+
+enum { MOST_TOPICS = 256, MOST_PARTITIONS = 1024, SHOWN_PARTITIONS = 1024 };
+
+struct k2_serve_ingest {
+    const char *brokers, *schema_registry; // borrowed from the command line
+    struct k2_pipeline_topic topics[MOST_TOPICS];
+    char *names[MOST_TOPICS];         // owned: the words of --topic, cut up
+    int32_t *partitions[MOST_TOPICS]; // owned
+    size_t topic_count;
+    struct k2_pipeline *pipeline;
+};
+
+static enum k2_status bad_topic(const char *word, struct k2_error *error)
+{
+    return k2_fail(error, K2_BAD_REQUEST,
+                   "--topic: `%.200s` is not NAME=TABLE or NAME:PARTITION,...=TABLE", word);
+}
+
+// Reads `0,2,5` behind a topic's name.
+static enum k2_status read_partitions(struct k2_serve_ingest *self, char *list, const char *word,
+                                      struct k2_error *error)
+{
+    size_t index = self->topic_count;
+    struct k2_pipeline_topic *topic = &self->topics[index];
+    self->partitions[index] = k2_alloc_zero(MOST_PARTITIONS, sizeof **self->partitions);
+    if (self->partitions[index] == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "serve: out of memory");
+    }
+    topic->partitions = self->partitions[index];
+    for (char *at = list;; at++) {
+        errno = 0;
+        char *end;
+        long number = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : -1;
+        if (number < 0 || number > INT32_MAX || errno != 0 ||
+            topic->partition_count == MOST_PARTITIONS || (*end != ',' && *end != '\0')) {
+            return bad_topic(word, error);
+        }
+        self->partitions[index][topic->partition_count++] = (int32_t)number;
+        at = end;
+        if (*at == '\0') {
+            return K2_OK;
+        }
+    }
+}
+
+static enum k2_status add_topic(struct k2_serve_ingest *self, const char *word,
+                                struct k2_error *error)
+{
+    if (self->topic_count == MOST_TOPICS) {
+        return k2_fail(error, K2_BAD_REQUEST, "--topic: more than %d", MOST_TOPICS);
+    }
+    char *name = k2_alloc_text(word, strlen(word));
+    if (name == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "serve: out of memory");
+    }
+    self->names[self->topic_count] = name;
+    char *table = strchr(name, '='), *list = strchr(name, ':');
+    enum k2_status status = K2_OK;
+    if (table == NULL || table == name || table[1] == '\0') {
+        status = bad_topic(word, error);
+    } else {
+        *table++ = '\0';
+        self->topics[self->topic_count] = (struct k2_pipeline_topic){.name = name, .table = table};
+        if (list != NULL && list < table) {
+            *list++ = '\0';
+            status =
+                name[0] == '\0' ? bad_topic(word, error) : read_partitions(self, list, word, error);
+        }
+    }
+    self->topic_count++;
+    return status;
+}
+
+enum k2_status k2_serve_ingest_create(struct k2_serve_ingest **ingest, const struct k2_cli *cli,
+                                      struct k2_error *error)
+{
+    *ingest = NULL;
+    if (!k2_cli_has(cli, "kafka")) {
+        bool lost = k2_cli_has(cli, "topic") || k2_cli_has(cli, "schema-registry");
+        return lost ? k2_fail(error, K2_BAD_REQUEST, "--kafka: missing; name the brokers") : K2_OK;
+    }
+    struct k2_serve_ingest *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "serve: out of memory");
+    }
+    self->brokers = k2_cli_value(cli, "kafka");
+    self->schema_registry = k2_cli_value(cli, "schema-registry");
+    enum k2_status status = K2_OK;
+    const char *word;
+    for (size_t i = 0; status == K2_OK && (word = k2_cli_value_at(cli, "topic", i)) != NULL; i++) {
+        status = add_topic(self, word, error);
+    }
+    if (status == K2_OK && self->topic_count == 0) {
+        status = k2_fail(error, K2_BAD_REQUEST, "--topic: missing; say NAME=TABLE");
+    }
+    if (status != K2_OK) {
+        k2_serve_ingest_destroy(self);
+        return status;
+    }
+    *ingest = self;
+    return K2_OK;
+}
+
+enum k2_status k2_serve_ingest_start(struct k2_serve_ingest *ingest, struct k2_engine *engine,
+                                     struct k2_error *error)
+{
+    if (ingest == NULL) {
+        return K2_OK;
+    }
+    struct k2_pipeline_options options = {
+        .engine = engine,
+        .brokers = ingest->brokers,
+        .topics = ingest->topics,
+        .topic_count = ingest->topic_count,
+        .schema_registry = ingest->schema_registry,
+    };
+    return k2_pipeline_start(&ingest->pipeline, &options, error);
+}
+
+void k2_serve_ingest_destroy(struct k2_serve_ingest *ingest)
+{
+    if (ingest == NULL) {
+        return;
+    }
+    k2_pipeline_stop(ingest->pipeline);
+    for (size_t i = 0; i < ingest->topic_count; i++) {
+        k2_free(ingest->names[i]);
+        k2_free(ingest->partitions[i]);
+    }
+    k2_free(ingest);
+}
+
+static void put_metric(struct k2_buffer *out, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    k2_put_format(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type, name,
+                  value);
+}
+
+static void put_partitions(struct k2_serve_ingest *self, struct k2_buffer *out)
+{
+    struct k2_partition *partitions = k2_alloc(SHOWN_PARTITIONS * sizeof *partitions);
+    if (partitions == NULL) {
+        return;
+    }
+    size_t count = k2_pipeline_partitions(self->pipeline, partitions, SHOWN_PARTITIONS);
+    count = count < SHOWN_PARTITIONS ? count : SHOWN_PARTITIONS;
+    k2_put_text(out, "# HELP k2_ingest_partition_lag_messages Messages not taken yet.\n"
+                     "# TYPE k2_ingest_partition_lag_messages gauge\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct k2_partition *partition = &partitions[i];
+        int64_t lag = partition->high > partition->next ? partition->high - partition->next : 0;
+        k2_put_format(
+            out, "k2_ingest_partition_lag_messages{topic=\"%s\",partition=\"%d\"} %" PRId64 "\n",
+            partition->topic, (int)partition->number, lag);
+    }
+    k2_put_text(out, "# HELP k2_ingest_partition_state 1 for the state that a partition is in.\n"
+                     "# TYPE k2_ingest_partition_state gauge\n");
+    for (size_t i = 0; i < count; i++) {
+        k2_put_format(out,
+                      "k2_ingest_partition_state{topic=\"%s\",partition=\"%d\",state=\"%s\"} 1\n",
+                      partitions[i].topic, (int)partitions[i].number,
+                      k2_partition_state_name(partitions[i].state));
+    }
+    k2_free(partitions);
+}
+
+void k2_serve_ingest_put_metrics(void *ingest, struct k2_buffer *out)
+{
+    struct k2_serve_ingest *self = ingest;
+    struct k2_pipeline_stats stats;
+    if (self == NULL || self->pipeline == NULL) {
+        return;
+    }
+    k2_pipeline_stats(self->pipeline, &stats);
+    put_metric(out, "k2_ingest_up", "gauge", "1 while rows are taken in.",
+               stats.state == K2_PIPELINE_RUNNING);
+    put_metric(out, "k2_ingest_messages_total", "counter", "Messages taken.", stats.messages);
+    put_metric(out, "k2_ingest_bytes_total", "counter", "Bytes of the messages taken.",
+               stats.bytes);
+    put_metric(out, "k2_ingest_rows_total", "counter", "Rows stored.", stats.rows);
+    put_metric(out, "k2_ingest_duplicates_total", "counter", "Rows that were stored before.",
+               stats.duplicates);
+    put_metric(out, "k2_ingest_rejected_total", "counter", "Messages that became dead letters.",
+               stats.rejected);
+    put_metric(out, "k2_ingest_waiting_rows", "gauge", "Rows and dead letters not committed yet.",
+               stats.waiting);
+    put_metric(out, "k2_ingest_commits_total", "counter", "Commits.", stats.commits);
+    put_metric(out, "k2_ingest_lag_messages", "gauge", "Messages in the logs not taken yet.",
+               stats.lag);
+    put_partitions(self, out);
+}
+
+bool k2_serve_ingest_put_health(void *ingest, struct k2_buffer *out)
+{
+    struct k2_serve_ingest *self = ingest;
+    struct k2_pipeline_stats stats;
+    if (self == NULL || self->pipeline == NULL) {
+        return true;
+    }
+    k2_pipeline_stats(self->pipeline, &stats);
+    k2_put_format(out,
+                  ",\"ingest\":{\"state\":\"%s\",\"messages\":%" PRIu64 ",\"rows\":%" PRIu64
+                  ",\"duplicates\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"waiting\":%" PRIu64
+                  ",\"lag\":%" PRIu64 ",\"partitions\":{\"all\":%zu,\"running\":%zu,\"held\":%zu,"
+                  "\"stopped\":%zu},\"reason\":",
+                  k2_pipeline_state_name(stats.state), stats.messages, stats.rows, stats.duplicates,
+                  stats.rejected, stats.waiting, stats.lag, stats.partitions, stats.running,
+                  stats.held, stats.stopped);
+    k2_json_put_string(out, k2_slice_of(stats.reason));
+    k2_put_text(out, "}");
+    return stats.state == K2_PIPELINE_RUNNING && stats.held == 0 && stats.stopped == 0;
+}
