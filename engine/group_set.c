@@ -5,10 +5,12 @@
 
 #include "format/base/alloc.h"
 
+enum { MOST_NUMBERS = 1 << 22 }; // ids beyond are looked up by name every time
+
 enum k2_status k2_group_set_init(struct k2_group_set *set, const struct k2_scan_layout *layout,
-                                 struct k2_name_set *names, bool only_named, struct k2_error *error)
+                                 struct k2_name_set *names, struct k2_error *error)
 {
-    *set = (struct k2_group_set){.layout = layout, .names = names, .only_named = only_named};
+    *set = (struct k2_group_set){.layout = layout, .names = names};
     set->store = k2_alloc_aligned(sizeof *set->store);
     if (set->store == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
@@ -35,7 +37,7 @@ static void close_cursor(struct k2_group_set *set, struct k2_group_cursor *curso
     close_readers(set, cursor);
     k2_free(cursor->readers);
     k2_free(cursor->absent);
-    k2_free(cursor->numbers);
+    k2_free(cursor->wanted);
     k2_row_group_view_close(cursor->view);
     *cursor = (struct k2_group_cursor){.group = cursor->group};
 }
@@ -71,6 +73,7 @@ void k2_group_set_deinit(struct k2_group_set *set)
         close_plan(set);
     }
     k2_free(set->store);
+    k2_free(set->numbers);
     *set = (struct k2_group_set){0};
 }
 
@@ -101,12 +104,14 @@ static enum k2_status damaged(const struct k2_group_set *set, const struct k2_pl
     return status;
 }
 
-// Everything below relies on entries that cover the group's rows one after the other.
+// Everything below relies on entries that go up by instrument and cover the group's rows one after
+// the other.
 static enum k2_status check_entries(const struct k2_group_cursor *cursor, struct k2_error *error)
 {
     uint64_t next_row = 0;
     for (size_t i = 0; i < cursor->entry_count; i++) {
-        if (cursor->entries[i].first_row != next_row) {
+        if (cursor->entries[i].first_row != next_row ||
+            (i > 0 && cursor->entries[i].instrument < cursor->entries[i - 1].instrument)) {
             break;
         }
         next_row += cursor->entries[i].row_count;
@@ -121,18 +126,100 @@ static enum k2_status check_entries(const struct k2_group_cursor *cursor, struct
     return K2_OK;
 }
 
-static enum k2_status number_entries(struct k2_group_set *set, struct k2_group_cursor *cursor,
-                                     struct k2_error *error)
+static struct k2_instrument_name name_of(const struct k2_directory_entry *entry)
 {
-    enum k2_status status = check_entries(cursor, error);
-    for (size_t i = 0; status == K2_OK && i < cursor->entry_count; i++) {
-        const struct k2_directory_entry *entry = &cursor->entries[i];
-        struct k2_instrument_name name = {entry->exchange, entry->symbol};
-        if (set->only_named) {
-            cursor->numbers[i] = k2_name_set_find(set->names, name);
-        } else {
-            status = k2_name_set_add(set->names, name, &cursor->numbers[i], error);
+    return (struct k2_instrument_name){entry->exchange, entry->symbol};
+}
+
+// The number of an entry's instrument, a new one if it is new.
+static enum k2_status number_entry(struct k2_group_set *set, const struct k2_directory_entry *entry,
+                                   uint32_t *number, struct k2_error *error)
+{
+    uint32_t id = entry->instrument;
+    if (id < set->number_capacity && set->numbers[id] != 0) {
+        *number = set->numbers[id] - 1;
+        if (k2_instrument_name_compare(set->names->names[*number], name_of(entry)) == 0) {
+            return K2_OK;
         }
+    }
+    enum k2_status status = k2_name_set_add(set->names, name_of(entry), number, error);
+    if (status != K2_OK || id >= MOST_NUMBERS) {
+        return status;
+    }
+    if (id >= set->number_capacity) {
+        size_t capacity = (size_t)id * 2 + 64;
+        uint32_t *numbers = k2_realloc(set->numbers, capacity, sizeof *numbers);
+        if (numbers == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu instruments", capacity);
+        }
+        memset(numbers + set->number_capacity, 0,
+               (capacity - set->number_capacity) * sizeof *numbers);
+        set->numbers = numbers;
+        set->number_capacity = capacity;
+    }
+    set->numbers[id] = *number + 1;
+    return K2_OK;
+}
+
+static enum k2_status want_all(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                               struct k2_error *error)
+{
+    for (size_t i = 0; i < cursor->entry_count; i++) {
+        struct k2_wanted_entry *wanted = &cursor->wanted[cursor->wanted_count++];
+        wanted->entry = (uint32_t)i;
+        enum k2_status status = number_entry(set, &cursor->entries[i], &wanted->number, error);
+        if (status != K2_OK) {
+            return status;
+        }
+    }
+    return K2_OK;
+}
+
+// Both lists go up by id.
+static void want_some(const struct k2_group_set *set, struct k2_group_cursor *cursor)
+{
+    size_t low = 0;
+    for (size_t i = 0; i < set->instrument_count; i++) {
+        const struct k2_wanted_instrument *instrument = &set->instruments[i];
+        size_t high = cursor->entry_count;
+        while (low < high) { // the first entry not below the id
+            size_t middle = low + (high - low) / 2;
+            if (cursor->entries[middle].instrument < instrument->id) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        for (; low < cursor->entry_count && cursor->entries[low].instrument == instrument->id;
+             low++) {
+            if (k2_instrument_name_compare(set->names->names[instrument->number],
+                                           name_of(&cursor->entries[low])) == 0) {
+                cursor->wanted[cursor->wanted_count++] =
+                    (struct k2_wanted_entry){(uint32_t)low, instrument->number};
+            }
+        }
+    }
+}
+
+enum k2_status k2_group_set_wanted(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                   struct k2_error *error)
+{
+    if (cursor->wanted != NULL) {
+        return K2_OK;
+    }
+    cursor->wanted_count = 0;
+    cursor->wanted = k2_alloc(cursor->entry_count * sizeof *cursor->wanted);
+    if (cursor->wanted == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a row group");
+    }
+    if (set->instruments != NULL) {
+        want_some(set, cursor);
+        return K2_OK;
+    }
+    enum k2_status status = want_all(set, cursor, error);
+    if (status != K2_OK) {
+        k2_free(cursor->wanted);
+        cursor->wanted = NULL;
     }
     return status;
 }
@@ -145,23 +232,13 @@ static enum k2_status open_cursor(struct k2_group_set *set, size_t group_index,
         cursor->view = NULL;
         return status;
     }
-    if (k2_row_group_view_rows(cursor->view) != cursor->group->row_count) {
-        status = k2_fail(error, K2_CORRUPT,
-                         "segment %016" PRIx64 ", row group at byte %" PRIu64 ": %" PRIu32
-                         " rows, the index says %" PRIu32,
-                         cursor->group->segment_id, cursor->group->offset,
-                         k2_row_group_view_rows(cursor->view), cursor->group->row_count);
-        close_cursor(set, cursor);
-        return status;
-    }
     cursor->entries = k2_row_group_view_directory(cursor->view, &cursor->entry_count);
-    cursor->numbers = k2_alloc(cursor->entry_count * sizeof *cursor->numbers);
     cursor->readers = k2_alloc_zero(set->layout->slot_count, sizeof(struct k2_column_reader *));
     cursor->absent = k2_alloc_zero(set->layout->slot_count, sizeof *cursor->absent);
-    if (cursor->numbers == NULL || cursor->readers == NULL || cursor->absent == NULL) {
+    if (cursor->readers == NULL || cursor->absent == NULL) {
         status = k2_fail(error, K2_NO_MEMORY, "scan: no memory for a row group");
     } else {
-        status = number_entries(set, cursor, error);
+        status = check_entries(cursor, error);
     }
     if (status != K2_OK) {
         close_cursor(set, cursor);

@@ -7,12 +7,23 @@
 #include "engine/plan.h"
 #include "engine/scan_layout.h"
 
+// An instrument that a scan wants: its id in this store, and its number in the name set.
+struct k2_wanted_instrument {
+    uint32_t id, number;
+};
+
+// A directory entry that a scan wants, and its instrument's number.
+struct k2_wanted_entry {
+    uint32_t entry, number;
+};
+
 struct k2_group_cursor {
     const struct k2_plan_group *group;        // borrowed from the plan
     struct k2_row_group_view *view;           // NULL: not open
     const struct k2_directory_entry *entries; // of the view
     size_t entry_count;
-    uint32_t *numbers;                 // by entry: in the name set; K2_NAME_NONE: unwanted
+    struct k2_wanted_entry *wanted; // ascending; NULL: not looked up yet, see k2_group_set_wanted
+    size_t wanted_count;
     struct k2_column_reader **readers; // by slot; NULL: not open, or absent
     bool *absent;                      // by slot: the group has no such column
 };
@@ -20,9 +31,13 @@ struct k2_group_cursor {
 struct k2_group_set {
     const struct k2_scan_layout *layout; // borrowed
     struct k2_name_set *names;           // borrowed
-    bool only_named;                     // leave out what `names` has not; else add it
-    struct k2_plan plan;                 // owned
-    struct k2_group_cursor *cursors;     // by plan group
+    // By id; NULL: all instruments, which get their numbers as they are met.
+    const struct k2_wanted_instrument *instruments; // borrowed
+    size_t instrument_count;
+    uint32_t *numbers; // by id: number + 1 in the name set, or 0; a memo
+    size_t number_capacity;
+    struct k2_plan plan;             // owned
+    struct k2_group_cursor *cursors; // by plan group
     size_t open_readers;
     struct k2_vector_store *store; // for single blocks, see k2_group_set_block
     struct {
@@ -35,8 +50,7 @@ struct k2_group_set {
 
 K2_MUST_CHECK enum k2_status k2_group_set_init(struct k2_group_set *set,
                                                const struct k2_scan_layout *layout,
-                                               struct k2_name_set *names, bool only_named,
-                                               struct k2_error *error);
+                                               struct k2_name_set *names, struct k2_error *error);
 void k2_group_set_deinit(struct k2_group_set *set); // also a zeroed one
 
 // Closes what is open and goes on with `plan`, which it takes: on K2_OK *plan is zeroed.
@@ -46,6 +60,10 @@ K2_MUST_CHECK enum k2_status k2_group_set_take_plan(struct k2_group_set *set, st
 // The group, opened.
 K2_MUST_CHECK enum k2_status k2_group_set_cursor(struct k2_group_set *set, size_t group_index,
                                                  struct k2_group_cursor **cursor,
+                                                 struct k2_error *error);
+// Looks up cursor->wanted.
+K2_MUST_CHECK enum k2_status k2_group_set_wanted(struct k2_group_set *set,
+                                                 struct k2_group_cursor *cursor,
                                                  struct k2_error *error);
 void k2_group_set_close_cursor(struct k2_group_set *set, size_t group_index);
 

@@ -288,11 +288,9 @@ enum k2_status k2_member_add(struct k2_engine *engine, struct k2_store_txn *txn,
 }
 
 enum k2_status k2_instruments_find(struct k2_engine *engine, const struct k2_instrument_name *names,
-                                   size_t name_count, uint32_t *ids, size_t *id_count,
-                                   struct k2_error *error)
+                                   size_t name_count, uint32_t *ids, struct k2_error *error)
 {
     struct k2_store_txn *txn;
-    *id_count = 0;
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
     if (status != K2_OK) {
         return status;
@@ -301,13 +299,14 @@ enum k2_status k2_instruments_find(struct k2_engine *engine, const struct k2_ins
         struct name_key name;
         struct k2_slice value;
         bool found;
+        ids[i] = 0;
         if (make_name(&name, names[i].exchange, names[i].symbol, NULL) != K2_OK) {
             continue; // never stored
         }
         status = k2_store_get(txn, K2_STORE_INSTRUMENT_NAME,
                               (struct k2_slice){name.data, name.size_bytes}, &found, &value, error);
         if (status == K2_OK && found) {
-            ids[(*id_count)++] = (uint32_t)k2_index_number(value);
+            ids[i] = (uint32_t)k2_index_number(value);
         }
     }
     k2_store_abort(txn);

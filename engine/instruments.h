@@ -16,11 +16,10 @@ K2_MUST_CHECK enum k2_status k2_instrument_intern(struct k2_engine *engine,
 // The names of an interned id; borrowed from the engine. Write handles only.
 struct k2_instrument_name k2_instrument_name_of(struct k2_engine *engine, uint32_t instrument);
 
-// The ids of those of `names` that the index knows, in their order; `ids` has room for all of them.
-// Any handle, any thread.
+// The id of each name in `ids`, 0 for those that the index does not know. Any handle, any thread.
 K2_MUST_CHECK enum k2_status k2_instruments_find(struct k2_engine *engine,
                                                  const struct k2_instrument_name *names,
-                                                 size_t name_count, uint32_t *ids, size_t *id_count,
+                                                 size_t name_count, uint32_t *ids,
                                                  struct k2_error *error);
 
 struct k2_instrument {

@@ -25,8 +25,9 @@ struct k2_scan {
     enum k2_order order;
     bool backwards;
     bool unsorted_only;
-    uint32_t *instruments; // ids of the wanted ones, sorted; NULL: all
-    size_t instrument_count;
+    uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
+    struct k2_wanted_instrument *wanted; // the same with their numbers
+    size_t id_count;
     bool limited;
     uint64_t rows_left; // if limited
     bool done;
@@ -62,7 +63,8 @@ void k2_scan_close(struct k2_scan *scan)
     k2_scan_pace_deinit(&scan->pace);
     k2_name_set_deinit(&scan->names);
     k2_scan_layout_deinit(&scan->layout);
-    k2_free(scan->instruments);
+    k2_free(scan->ids);
+    k2_free(scan->wanted);
     k2_free(scan->stores);
     k2_free(scan->vectors);
     k2_free(scan);
@@ -94,12 +96,35 @@ static void set_range(struct k2_scan *scan, const struct k2_scan_request *reques
 
 static int compare_ids(const void *left, const void *right)
 {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
+    const struct k2_wanted_instrument *a = left, *b = right;
+    return (a->id > b->id) - (a->id < b->id);
 }
 
-// The wanted pairs become the whole name set, and those that the store knows a list of ids, by
-// which plans leave groups out. Inside a group names decide.
+static enum k2_status find_ids(struct k2_scan *scan, struct k2_error *error)
+{
+    size_t name_count = scan->names.count;
+    scan->ids = k2_alloc(name_count * sizeof *scan->ids);
+    scan->wanted = k2_alloc(name_count * sizeof *scan->wanted);
+    if (scan->ids == NULL || scan->wanted == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu instruments", name_count);
+    }
+    enum k2_status status =
+        k2_instruments_find(scan->engine, scan->names.names, name_count, scan->ids, error);
+    for (size_t i = 0; status == K2_OK && i < name_count; i++) {
+        if (scan->ids[i] != 0) {
+            scan->wanted[scan->id_count++] =
+                (struct k2_wanted_instrument){scan->ids[i], (uint32_t)i};
+        }
+    }
+    qsort(scan->wanted, scan->id_count, sizeof *scan->wanted, compare_ids);
+    for (size_t i = 0; i < scan->id_count; i++) {
+        scan->ids[i] = scan->wanted[i].id;
+    }
+    scan->done = scan->done || scan->id_count == 0;
+    return status;
+}
+
+// Wanted pairs that the store does not know have no rows.
 static enum k2_status set_instruments(struct k2_scan *scan, const struct k2_scan_request *request,
                                       struct k2_error *error)
 {
@@ -115,18 +140,7 @@ static enum k2_status set_instruments(struct k2_scan *scan, const struct k2_scan
             return status;
         }
     }
-    scan->instruments = k2_alloc(scan->names.count * sizeof *scan->instruments);
-    if (scan->instruments == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu instruments",
-                       scan->names.count);
-    }
-    enum k2_status status = k2_instruments_find(scan->engine, scan->names.names, scan->names.count,
-                                                scan->instruments, &scan->instrument_count, error);
-    if (status == K2_OK) {
-        qsort(scan->instruments, scan->instrument_count, sizeof *scan->instruments, compare_ids);
-    }
-    scan->done = scan->done || scan->instrument_count == 0;
-    return status;
+    return find_ids(scan, error);
 }
 
 static enum k2_status set_after(struct k2_scan *scan, const struct k2_scan_request *request,
@@ -153,8 +167,8 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .time_min_ns = scan->backwards ? ~axis_last : axis_first,
         .time_max_ns = scan->backwards ? ~axis_first : axis_last,
         .snapshot = snapshot,
-        .instruments = scan->instruments,
-        .instrument_count = scan->instrument_count,
+        .instruments = scan->ids,
+        .instrument_count = scan->id_count,
         .unsorted_only = scan->unsorted_only,
         .headers_only = headers_only,
     };
@@ -186,8 +200,9 @@ static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan
         k2_scan_layout_init(&scan->layout, request->table->schema, request->columns,
                             request->column_count, request->with_commit, error);
     if (status == K2_OK) {
-        status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names,
-                                   request->instruments != NULL, error);
+        status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names, error);
+        scan->groups.instruments = scan->wanted;
+        scan->groups.instrument_count = scan->id_count;
     }
     if (status == K2_OK && scan->order != K2_ORDER_STORED) {
         size_t memory = request->memory_bytes == 0 ? DEFAULT_MEMORY_BYTES : request->memory_bytes;

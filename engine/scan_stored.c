@@ -50,16 +50,16 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
     stored->block = 0;
     stored->entry = stored->range = stored->range_count = 0;
     stored->test_commits = group->commit_max > request->snapshot;
-    stored->whole = !set->only_named && !stored->test_commits &&
+    stored->whole = set->instruments == NULL && !stored->test_commits &&
                     group->time_min_ns >= request->first_ns &&
                     group->time_max_ns <= request->last_ns;
-    for (size_t i = 0; status == K2_OK && !stored->whole && i < (*cursor)->entry_count; i++) {
+    if (!stored->whole) {
+        status = k2_group_set_wanted(set, *cursor, error);
+    }
+    for (size_t i = 0; status == K2_OK && !stored->whole && i < (*cursor)->wanted_count; i++) {
         uint32_t begin, end;
-        if ((*cursor)->numbers[i] == K2_NAME_NONE) {
-            continue;
-        }
-        status = k2_group_set_locate(set, *cursor, i, request->first_ns, request->last_ns, &begin,
-                                     &end, error);
+        status = k2_group_set_locate(set, *cursor, (*cursor)->wanted[i].entry, request->first_ns,
+                                     request->last_ns, &begin, &end, error);
         if (status == K2_OK) {
             status = add_range(stored, begin, end, error);
         }

@@ -133,19 +133,22 @@ static enum k2_status collect_group(struct k2_scan_window *window, struct k2_gro
 {
     struct k2_group_cursor *cursor;
     enum k2_status status = k2_group_set_cursor(set, group_index, &cursor, error);
-    for (size_t i = 0; status == K2_OK && i < cursor->entry_count; i++) {
-        const struct k2_directory_entry *entry = &cursor->entries[i];
-        if (cursor->numbers[i] == K2_NAME_NONE || entry->time_min_ns > last_ns ||
-            entry->time_max_ns < first_ns) {
+    if (status == K2_OK) {
+        status = k2_group_set_wanted(set, cursor, error);
+    }
+    for (size_t i = 0; status == K2_OK && i < cursor->wanted_count; i++) {
+        const struct k2_wanted_entry *wanted = &cursor->wanted[i];
+        const struct k2_directory_entry *entry = &cursor->entries[wanted->entry];
+        if (entry->time_min_ns > last_ns || entry->time_max_ns < first_ns) {
             continue;
         }
         uint32_t begin, end;
-        status = k2_group_set_locate(set, cursor, i, first_ns, last_ns, &begin, &end, error);
+        status =
+            k2_group_set_locate(set, cursor, wanted->entry, first_ns, last_ns, &begin, &end, error);
         if (status != K2_OK || begin >= end) {
             continue;
         }
-        struct k2_window_run run = {(uint32_t)group_index, cursor->numbers[i], begin, end - begin,
-                                    0};
+        struct k2_window_run run = {(uint32_t)group_index, wanted->number, begin, end - begin, 0};
         if (cursor->group->commit_max <= snapshot) {
             status = add_run(window, run, error);
         } else {

@@ -1,5 +1,6 @@
 // How fast a store is read: simulated trades of 1,000 skewed symbols, 8 columns, as committed and
-// after a full compaction. One core. Arguments: rows in millions (default 4). The
+// after a full compaction. One core. Arguments: rows in millions (default 4), a word
+// that the names of the measurements to run contain (default all). The
 // store is made below TMPDIR (else /tmp) and removed at the end.
 #include <ftw.h>
 #include <stdio.h>
@@ -43,6 +44,7 @@ struct bench {
     char symbols[SYMBOLS][12];
     uint32_t ids[SYMBOLS];
     int64_t prices[SYMBOLS], sequences[SYMBOLS];
+    const char *only;
     struct k2_row_key *sample; // keys of some rows
     size_t sample_count;
 };
@@ -216,6 +218,9 @@ static size_t run(struct bench *bench, struct k2_scan_request *request, consume_
 static void measure(struct bench *bench, const char *name, const size_t *columns, size_t count,
                     enum k2_order order, consume_fn *consume)
 {
+    if (strstr(name, bench->only) == NULL) {
+        return;
+    }
     double best = 1e9;
     int64_t result = 0;
     size_t rows = 0;
@@ -246,6 +251,9 @@ static void measure_points(struct bench *bench, const char *name, int64_t span_n
 {
     static const size_t columns[] = {K2_TIMESTAMP, K2_SEQUENCE, PRICE, QUANTITY, SIDE};
     static double times[POINT_QUERIES];
+    if (strstr(name, bench->only) == NULL) {
+        return;
+    }
     size_t rows = 0;
     int64_t result = 0;
     for (size_t i = 0; i < POINT_QUERIES; i++) {
@@ -290,6 +298,7 @@ int main(int argc, char **argv)
 {
     static struct bench bench = {.random = 42};
     struct k2_error error;
+    bench.only = argc > 2 ? argv[2] : "";
     size_t millions = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
     make_folder(bench.path);
     load(&bench, (millions == 0 ? 1 : millions) * 1000000);
