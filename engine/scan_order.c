@@ -8,26 +8,25 @@ enum {
     SMALL_COUNT = 64, // below, insertion is cheaper than counting
 };
 
-static void insertion_sort(struct k2_row_ref *rows, size_t count)
+static void insertion_sort(uint64_t *numbers, size_t count, unsigned low_bit)
 {
     for (size_t i = 1; i < count; i++) {
-        struct k2_row_ref row = rows[i];
+        uint64_t number = numbers[i];
         size_t place = i;
-        for (; place > 0 && rows[place - 1].key > row.key; place--) {
-            rows[place] = rows[place - 1];
+        for (; place > 0 && numbers[place - 1] >> low_bit > number >> low_bit; place--) {
+            numbers[place] = numbers[place - 1];
         }
-        rows[place] = row;
+        numbers[place] = number;
     }
 }
 
 // One stable pass by the digit at `shift`.
-static void sort_digit(const struct k2_row_ref *from, struct k2_row_ref *to, size_t count,
-                       unsigned shift)
+static void sort_digit(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
 {
     uint32_t starts[DIGITS];
     memset(starts, 0, sizeof starts);
     for (size_t i = 0; i < count; i++) {
-        starts[from[i].key >> shift & (DIGITS - 1)]++;
+        starts[from[i] >> shift & (DIGITS - 1)]++;
     }
     uint32_t start = 0;
     for (size_t digit = 0; digit < DIGITS; digit++) {
@@ -36,28 +35,26 @@ static void sort_digit(const struct k2_row_ref *from, struct k2_row_ref *to, siz
         start += rows;
     }
     for (size_t i = 0; i < count; i++) {
-        to[starts[from[i].key >> shift & (DIGITS - 1)]++] = from[i];
+        to[starts[from[i] >> shift & (DIGITS - 1)]++] = from[i];
     }
 }
 
-struct k2_row_ref *k2_row_refs_sort(struct k2_row_ref *rows, struct k2_row_ref *spare, size_t count)
+uint64_t *k2_sort_by_high_bits(uint64_t *numbers, uint64_t *spare, size_t count, unsigned low_bit)
 {
     if (count < SMALL_COUNT) {
-        insertion_sort(rows, count);
-        return rows;
+        insertion_sort(numbers, count, low_bit);
+        return numbers;
     }
-    uint64_t used_bits = 0; // that differ somewhere; the others need no pass
+    uint64_t differing = 0; // bits that do somewhere; the others need no pass
     for (size_t i = 1; i < count; i++) {
-        used_bits |= rows[i].key ^ rows[0].key;
+        differing |= numbers[i] ^ numbers[0];
     }
-    while (used_bits != 0) {
-        unsigned shift = (unsigned)__builtin_ctzll(used_bits);
-        sort_digit(rows, spare, count, shift);
-        struct k2_row_ref *sorted = spare;
-        spare = rows;
-        rows = sorted;
-        used_bits =
-            shift + DIGIT_BITS < 64 ? used_bits >> (shift + DIGIT_BITS) << (shift + DIGIT_BITS) : 0;
+    for (unsigned shift = low_bit; shift < 64 && differing >> shift != 0; shift += DIGIT_BITS) {
+        shift += (unsigned)__builtin_ctzll(differing >> shift);
+        sort_digit(numbers, spare, count, shift);
+        uint64_t *sorted = spare;
+        spare = numbers;
+        numbers = sorted;
     }
-    return rows;
+    return numbers;
 }

@@ -4,14 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A row of a window on its way into order.
-struct k2_row_ref {
-    uint64_t key;      // time since the window's begin
-    uint32_t position; // where its values lie in the window
-    uint32_t run;      // index of the run that it came with
-};
-
-// Sorts by key; rows of equal keys keep their order. `spare` has room for `count` too. The result
-// is `rows` or `spare`, whichever is returned.
-struct k2_row_ref *k2_row_refs_sort(struct k2_row_ref *rows, struct k2_row_ref *spare,
-                                    size_t count);
+// Sorts numbers by their bits from `low_bit` on; those that are equal there keep their order.
+// `spare` has room for `count` too. The result is `numbers` or `spare`, whichever is returned.
+uint64_t *k2_sort_by_high_bits(uint64_t *numbers, uint64_t *spare, size_t count, unsigned low_bit);

@@ -42,7 +42,9 @@ static void free_refs(struct k2_scan_window *window)
 {
     k2_free(window->refs);
     k2_free(window->spare_refs);
+    k2_free(window->row_runs);
     window->refs = window->spare_refs = NULL;
+    window->row_runs = NULL;
     window->ref_capacity = 0;
 }
 
@@ -62,7 +64,7 @@ void k2_scan_window_deinit(struct k2_scan_window *window)
 
 size_t k2_scan_window_room(const struct k2_scan_window *window)
 {
-    size_t row_bytes = 2 * sizeof(struct k2_row_ref) + window->text_row_bytes;
+    size_t row_bytes = 2 * sizeof(uint64_t) + sizeof(uint32_t) + window->text_row_bytes;
     for (size_t i = 0; i < window->layout->slot_count; i++) {
         bool is_fixed = k2_kind_is_fixed(window->layout->slots[i].kind);
         row_bytes += 1 + (is_fixed ? sizeof(int64_t) : sizeof(struct k2_slice));
@@ -335,45 +337,75 @@ static int compare_runs(const void *left, const void *right, void *context)
     return rank_a != rank_b ? (rank_a > rank_b) - (rank_a < rank_b) : (a > b) - (a < b);
 }
 
-static int compare_ties(const void *left, const void *right, void *context)
+static size_t position_of(const struct k2_scan_window *window, uint64_t ref)
 {
-    const struct k2_row_ref *a = left, *b = right;
-    const struct k2_scan_window *window = context;
-    static const size_t slots[] = {K2_SLOT_EPOCH, K2_SLOT_SEQUENCE};
-    for (size_t i = 0; i < 2; i++) {
-        const int64_t *values = window->columns[slots[i]].values;
-        if (values[a->position] != values[b->position]) {
-            return values[a->position] < values[b->position] ? -1 : 1;
-        }
-    }
-    return (a->position > b->position) - (a->position < b->position);
+    return (size_t)(ref & (((uint64_t)1 << window->position_bits) - 1));
 }
 
-// Rows of one instrument and time stand as their runs did; where they come from several runs, epoch
-// and sequence decide.
-static enum k2_status settle_ties(struct k2_scan_window *window, struct k2_group_set *set,
-                                  struct k2_row_ref *rows, struct k2_error *error)
+struct row_order {
+    const struct k2_scan_window *window;
+    const uint32_t *ranks;
+};
+
+static int compare_rows(const void *left, const void *right, void *context)
 {
+    const struct row_order *by = context;
+    const struct k2_scan_window *window = by->window;
+    size_t a = position_of(window, *(const uint64_t *)left);
+    size_t b = position_of(window, *(const uint64_t *)right);
+    uint32_t rank_a = by->ranks[window->runs[window->row_runs[a]].number];
+    uint32_t rank_b = by->ranks[window->runs[window->row_runs[b]].number];
+    const int64_t *times = window->columns[K2_SLOT_TIME].values;
+    const int64_t *epochs = window->columns[K2_SLOT_EPOCH].values;
+    const int64_t *sequences = window->columns[K2_SLOT_SEQUENCE].values;
+    if (times[a] != times[b]) {
+        return times[a] < times[b] ? -1 : 1;
+    }
+    if (rank_a != rank_b) {
+        return rank_a < rank_b ? -1 : 1;
+    }
+    if (epochs[a] != epochs[b]) {
+        return epochs[a] < epochs[b] ? -1 : 1;
+    }
+    return (sequences[a] > sequences[b]) - (sequences[a] < sequences[b]);
+}
+
+// True if rows of one instrument that came with different runs stand side by side: rows of equal
+// keys are in the order of (instrument, run), so that epoch and sequence are not settled for them.
+static bool runs_meet(const struct k2_scan_window *window, const uint64_t *refs, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        uint32_t run = window->row_runs[position_of(window, refs[i])];
+        uint32_t previous = window->row_runs[position_of(window, refs[i - 1])];
+        if (run != previous && window->runs[run].number == window->runs[previous].number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Sorts the rows of equal keys by all that is left: always when keys were cut (`inexact`).
+static enum k2_status settle_ties(struct k2_scan_window *window, struct k2_group_set *set,
+                                  uint64_t *refs, bool inexact, struct k2_error *error)
+{
+    struct row_order by = {window, set->names->ranks};
     enum k2_status status = K2_OK;
     size_t end;
     for (size_t begin = 0; status == K2_OK && begin < window->row_count; begin = end) {
-        bool several_runs = false;
-        for (end = begin + 1; end < window->row_count && rows[end].key == rows[begin].key; end++) {
-            if (rows[end].run != rows[begin].run) {
-                if (window->runs[rows[end].run].number != window->runs[rows[begin].run].number) {
-                    break;
-                }
-                several_runs = true;
-            }
+        uint64_t key = refs[begin] >> window->position_bits;
+        end = begin + 1;
+        while (end < window->row_count && refs[end] >> window->position_bits == key) {
+            end++;
         }
-        if (several_runs) {
-            status = load_column(window, set, K2_SLOT_EPOCH, error);
-            if (status == K2_OK) {
-                status = load_column(window, set, K2_SLOT_SEQUENCE, error);
-            }
-            if (status == K2_OK) {
-                qsort_r(rows + begin, end - begin, sizeof *rows, compare_ties, window);
-            }
+        if (end - begin == 1 || (!inexact && !runs_meet(window, refs + begin, end - begin))) {
+            continue;
+        }
+        status = load_column(window, set, K2_SLOT_EPOCH, error);
+        if (status == K2_OK) {
+            status = load_column(window, set, K2_SLOT_SEQUENCE, error);
+        }
+        if (status == K2_OK) {
+            qsort_r(refs + begin, end - begin, sizeof *refs, compare_rows, &by);
         }
     }
     return status;
@@ -387,7 +419,8 @@ static enum k2_status prepare_refs(struct k2_scan_window *window, struct k2_erro
     free_refs(window);
     window->refs = k2_alloc_aligned(window->row_count * sizeof *window->refs);
     window->spare_refs = k2_alloc_aligned(window->row_count * sizeof *window->refs);
-    if (window->refs == NULL || window->spare_refs == NULL) {
+    window->row_runs = k2_alloc(window->row_count * sizeof *window->row_runs);
+    if (window->refs == NULL || window->spare_refs == NULL || window->row_runs == NULL) {
         free_refs(window);
         return no_memory(window->row_count, error);
     }
@@ -395,9 +428,31 @@ static enum k2_status prepare_refs(struct k2_scan_window *window, struct k2_erro
     return K2_OK;
 }
 
+static unsigned bits_of(uint64_t number)
+{
+    return number == 0 ? 0 : 64 - (unsigned)__builtin_clzll(number);
+}
+
+// Writes a ref for each row, by (exchange, symbol) and run. Times are cut by `cut_bits`.
+static void fill_refs(struct k2_scan_window *window, int64_t first_ns, unsigned cut_bits)
+{
+    const int64_t *times = window->columns[K2_SLOT_TIME].values;
+    size_t filled = 0;
+    for (size_t i = 0; i < window->run_count; i++) {
+        uint32_t run_index = window->run_order[i];
+        const struct k2_window_run *run = &window->runs[run_index];
+        for (uint32_t position = run->base; position < run->base + run->row_count; position++) {
+            uint64_t key = ((uint64_t)times[position] - (uint64_t)first_ns) >> cut_bits;
+            window->refs[filled++] = key << window->position_bits | position;
+            window->row_runs[position] = run_index;
+        }
+    }
+    assert(filled == window->row_count);
+}
+
 // Stable by time over rows laid out by (exchange, symbol), so that time and name are settled.
 static enum k2_status sort_rows(struct k2_scan_window *window, struct k2_group_set *set,
-                                int64_t first_ns, struct k2_error *error)
+                                int64_t first_ns, int64_t last_ns, struct k2_error *error)
 {
     enum k2_status status = k2_name_set_rank(set->names, error);
     if (status == K2_OK) {
@@ -411,20 +466,15 @@ static enum k2_status sort_rows(struct k2_scan_window *window, struct k2_group_s
         window->run_order[i] = (uint32_t)i;
     }
     qsort_r(window->run_order, window->run_count, sizeof *window->run_order, compare_runs, &by);
-    const int64_t *times = window->columns[K2_SLOT_TIME].values;
-    size_t filled = 0;
-    for (size_t i = 0; i < window->run_count; i++) {
-        uint32_t run_index = window->run_order[i];
-        const struct k2_window_run *run = &window->runs[run_index];
-        for (uint32_t position = run->base; position < run->base + run->row_count; position++) {
-            window->refs[filled++] = (struct k2_row_ref){
-                (uint64_t)times[position] - (uint64_t)first_ns, position, run_index};
-        }
-    }
-    assert(filled == window->row_count);
-    struct k2_row_ref *sorted = k2_row_refs_sort(window->refs, window->spare_refs, filled);
+    window->position_bits = bits_of(window->row_count - 1);
+    unsigned time_bits = bits_of((uint64_t)last_ns - (uint64_t)first_ns);
+    unsigned room_bits = 64 - window->position_bits;
+    unsigned cut_bits = time_bits > room_bits ? time_bits - room_bits : 0;
+    fill_refs(window, first_ns, cut_bits);
+    uint64_t *sorted = k2_sort_by_high_bits(window->refs, window->spare_refs, window->row_count,
+                                            window->position_bits);
     window->order = sorted;
-    return settle_ties(window, set, sorted, error);
+    return settle_ties(window, set, sorted, cut_bits > 0, error);
 }
 
 enum k2_status k2_scan_window_load(struct k2_scan_window *window, struct k2_group_set *set,
@@ -449,7 +499,7 @@ enum k2_status k2_scan_window_load(struct k2_scan_window *window, struct k2_grou
     }
     window->text_row_bytes = window->texts.used_bytes / window->row_count + 1;
     if (status == K2_OK && !runs_follow_each_other(window)) {
-        status = sort_rows(window, set, first_ns, error);
+        status = sort_rows(window, set, first_ns, last_ns, error);
     }
     return status;
 }
@@ -458,7 +508,8 @@ enum k2_status k2_scan_window_load(struct k2_scan_window *window, struct k2_grou
 static uint32_t number_at(const struct k2_scan_window *window, size_t index)
 {
     if (window->order != NULL) {
-        return window->runs[window->order[index].run].number;
+        size_t position = position_of(window, window->order[index]);
+        return window->runs[window->row_runs[position]].number;
     }
     size_t low = 0, high = window->run_count; // the last run whose base is at or below the index
     while (high - low > 1) {
@@ -475,7 +526,7 @@ static uint32_t number_at(const struct k2_scan_window *window, size_t index)
 static int compare_to_key(const struct k2_scan_window *window, const struct k2_name_set *names,
                           size_t index, const struct k2_scan_key *key)
 {
-    size_t position = window->order == NULL ? index : window->order[index].position;
+    size_t position = window->order == NULL ? index : position_of(window, window->order[index]);
     int64_t time_ns = window->columns[K2_SLOT_TIME].values[position];
     if (time_ns != key->time_ns) {
         return time_ns < key->time_ns ? -1 : 1;
@@ -531,7 +582,8 @@ static void take_positions(const struct k2_scan_window *window, bool backwards, 
 {
     for (size_t i = 0; i < row_count; i++) {
         size_t index = backwards ? window->end - 1 - i : window->begin + i;
-        positions[i] = window->order == NULL ? (uint32_t)index : window->order[index].position;
+        positions[i] =
+            (uint32_t)(window->order == NULL ? index : position_of(window, window->order[index]));
     }
 }
 

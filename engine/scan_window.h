@@ -36,11 +36,15 @@ struct k2_scan_window {
     uint32_t *run_order;        // scratch: their indexes by (exchange, symbol)
     size_t run_count, run_capacity;
     size_t row_count;
-    struct k2_window_column *columns;     // by slot
-    struct k2_row_ref *refs, *spare_refs; // spare_refs: the second half of sorting
+    struct k2_window_column *columns; // by slot
+    // Rows on their way into order: the time since the window's begin above, the position in the
+    // low `position_bits`.
+    uint64_t *refs, *spare_refs;
+    uint32_t *row_runs; // by position: the run that the row came with
     size_t ref_capacity;
-    const struct k2_row_ref *order; // refs or spare_refs; NULL: positions are in order
-    size_t begin, end;              // of the rows in order that count
+    unsigned position_bits;
+    const uint64_t *order; // refs or spare_refs; NULL: positions are in order, row_runs is not set
+    size_t begin, end;     // of the rows in order that count
     struct k2_text_arena texts;
     struct k2_vector_store *store;
 };
