@@ -301,6 +301,13 @@ static void print(const struct load *load, bool json, uint64_t rows_read)
 // Before a store is created for them: are the files there?
 static enum k2_status check_files(struct k2_cli *cli, struct k2_error *error)
 {
+    static const char *const named[] = {"map", "schema"};
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        const char *path = k2_cli_value(cli, named[i]);
+        if (path != NULL && access(path, R_OK) != 0) {
+            return k2_fail(error, K2_NOT_FOUND, "--%s: %s cannot be read", named[i], path);
+        }
+    }
     for (size_t i = 0; i < k2_cli_argument_count(cli); i++) {
         const char *path = k2_cli_argument(cli, i);
         if (strcmp(path, "-") != 0 && access(path, R_OK) != 0) {
