@@ -149,6 +149,11 @@ static enum MHD_Result send_response(struct exchange *exchange)
         (void)MHD_add_response_header(exchange->sent, response->headers[i].name,
                                       response->headers[i].value);
     }
+    if (response->chunked && strcmp(exchange->request.method, "HEAD") == 0) {
+        // Otherwise libmicrohttpd sends a last chunk, which a HEAD must not have.
+        (void)MHD_set_response_options(exchange->sent, MHD_RF_HTTP_VERSION_1_0_RESPONSE,
+                                       MHD_RO_END);
+    }
     if (response->ends_connection) {
         (void)MHD_add_response_header(exchange->sent, MHD_HTTP_HEADER_CONNECTION, "close");
     }
