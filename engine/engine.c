@@ -133,6 +133,19 @@ static enum k2_status initialise(struct k2_engine *engine, struct k2_store_txn *
     return status == K2_OK ? k2_catalog_put_builtin(txn, error) : status;
 }
 
+// The names of a new store survive a power cut, like its rows.
+static enum k2_status sync_folders(const struct k2_engine *engine, struct k2_error *error)
+{
+    static const char *const names[] = {"index", "segments", ".", ".."};
+    enum k2_status status = K2_OK;
+    char path[K2_PATH_BYTES];
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == K2_OK; i++) {
+        (void)path_of(engine, names[i], path);
+        status = k2_file_sync_directory(path, error);
+    }
+    return status;
+}
+
 static enum k2_status get_number(struct k2_store_txn *txn, const char *name, uint64_t *number,
                                  struct k2_error *error)
 {
@@ -202,6 +215,9 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
         return status;
     }
     status = k2_store_commit(txn, error);
+    if (status == K2_OK && !found) {
+        status = sync_folders(engine, error);
+    }
     if (status == K2_OK) {
         status = k2_garbage_sweep(engine, error);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/file_io.h"
 #include "format/base/alloc.h"
@@ -75,6 +76,17 @@ static enum k2_status fail(struct k2_error *error, int code, const char *what)
     }
 }
 
+// Readers of the group write their slot into lock.mdb, though they may not write data.mdb.
+static int share_lock(const char *path)
+{
+    char lock[4200];
+    int size = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
+    if (size < 0 || (size_t)size >= sizeof lock) {
+        return ENAMETOOLONG;
+    }
+    return chmod(lock, 0660) == 0 || errno == EPERM ? 0 : errno; // EPERM: another owner's store
+}
+
 // All tables are opened once, in one transaction, before any other runs.
 static int open_tables(struct k2_store *store, bool write)
 {
@@ -113,6 +125,9 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
     if (code == 0) {
         unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (write ? 0u : (unsigned)MDB_RDONLY);
         code = mdb_env_open(self->environment, path, flags, 0640);
+    }
+    if (code == 0 && write) {
+        code = share_lock(path);
     }
     if (code == 0) {
         code = open_tables(self, write);
