@@ -9,8 +9,8 @@
 #include "format/base/alloc.h"
 
 enum {
-    DEFAULT_MEMORY_BYTES = 32 * 1024 * 1024,
-    FIRST_HORIZON_GROUPS = 64, // of the first plan; later ones see further
+    DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024, // more leaves the caches and is slower
+    FIRST_HORIZON_GROUPS = 64,              // of the first plan; later ones see further
     MOST_HORIZON_GROUPS = 4096,
     HORIZON_GROWTH = 4,
     MOST_BOOST = 60,

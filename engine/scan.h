@@ -40,7 +40,7 @@ struct k2_scan_request {
     const struct k2_scan_key *after; // NULL, or continue behind this row (not with STORED)
     bool with_commit;    // one more vector behind the columns: the snapshot that brought each row
     bool unsorted_only;  // only what no rewrite has sorted yet
-    size_t memory_bytes; // ceiling of the window's row data, default 32 MiB
+    size_t memory_bytes; // ceiling of the window's row data, default 8 MiB
 };
 
 struct k2_scan; // opaque

@@ -3,9 +3,9 @@
 #include <string.h>
 
 enum {
-    DIGIT_BITS = 11,
-    DIGITS = 1 << DIGIT_BITS,
-    SMALL_COUNT = 64, // below, insertion is cheaper than counting
+    DIGIT_BITS = 8,
+    DIGITS = 1 << DIGIT_BITS, // few enough to write to as many places at once
+    SMALL_COUNT = 64,         // below, insertion is cheaper than counting
 };
 
 static void insertion_sort(uint64_t *numbers, size_t count, unsigned low_bit)
