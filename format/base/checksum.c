@@ -1,6 +1,9 @@
 #include "format/base/checksum.h"
 
 #include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h> // the same functions, as fast as the machine allows
+#endif
 
 uint64_t k2_checksum(struct k2_slice bytes, uint64_t file_id, uint64_t offset)
 {
