@@ -194,6 +194,9 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
     status = read_meta(engine, txn, &found, error);
     if (status == K2_OK && !found) {
         status = initialise(engine, txn, error);
+        if (status == K2_OK) {
+            status = sync_folders(engine, error);
+        }
     }
     if (status == K2_OK) {
         status = get_number(txn, "run", &engine->run, error);
@@ -215,9 +218,6 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
         return status;
     }
     status = k2_store_commit(txn, error);
-    if (status == K2_OK && !found) {
-        status = sync_folders(engine, error);
-    }
     if (status == K2_OK) {
         status = k2_garbage_sweep(engine, error);
     }
