@@ -64,6 +64,23 @@ static bool find_separator(struct k2_slice symbol, char mark, size_t *place)
     return found == 1 && *place > 0 && *place + 1 < symbol.size_bytes;
 }
 
+// The quote currency that the symbol ends with, when at least `base_bytes` stand before it.
+static bool find_quote(struct k2_slice symbol, size_t base_bytes, size_t *place)
+{
+    for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++) {
+        struct k2_slice quote = k2_slice_of(quotes[i]);
+        if (symbol.size_bytes < quote.size_bytes + base_bytes) {
+            continue;
+        }
+        *place = symbol.size_bytes - quote.size_bytes;
+        if (k2_equal_without_case((struct k2_slice){symbol.data + *place, quote.size_bytes},
+                                  quote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t k2_canonical_symbol(struct k2_slice symbol, char canonical[K2_CANONICAL_BYTES])
 {
     if (symbol.size_bytes > LONGEST_SYMBOL) {
@@ -73,16 +90,9 @@ size_t k2_canonical_symbol(struct k2_slice symbol, char canonical[K2_CANONICAL_B
     if (find_separator(symbol, '/', &place) || find_separator(symbol, '-', &place)) {
         return put_pair(symbol, place, 1, canonical);
     }
-    for (size_t i = 0; i < sizeof quotes / sizeof quotes[0]; i++) {
-        struct k2_slice quote = k2_slice_of(quotes[i]);
-        if (symbol.size_bytes < quote.size_bytes + 2) {
-            continue;
-        }
-        size_t base_bytes = symbol.size_bytes - quote.size_bytes;
-        struct k2_slice end = {symbol.data + base_bytes, quote.size_bytes};
-        if (k2_equal_without_case(end, quote)) {
-            return put_pair(symbol, base_bytes, 0, canonical);
-        }
+    // Three letters first: DOTUSD is DOT/USD, not DO/TUSD.
+    if (find_quote(symbol, 3, &place) || find_quote(symbol, 2, &place)) {
+        return put_pair(symbol, place, 0, canonical);
     }
     return put_currency(symbol, canonical);
 }
