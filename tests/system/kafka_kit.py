@@ -169,14 +169,16 @@ log.dirs={self.folder}/log
 
     def create_topic(self, name, partitions):
         from confluent_kafka.admin import NewTopic
-        self.admin().create_topics([NewTopic(name, partitions, 1)])[name].result(20)
+        admin = self.admin()  # lives as long as its answers are awaited
+        admin.create_topics([NewTopic(name, partitions, 1)])[name].result(20)
         wait_for(f"topic {name}", 20, lambda: len(
-            self.admin().list_topics(timeout=5).topics[name].partitions) == partitions)
+            admin.list_topics(timeout=5).topics[name].partitions) == partitions)
 
     def delete_topic(self, name):
-        self.admin().delete_topics([name])[name].result(20)
+        admin = self.admin()
+        admin.delete_topics([name])[name].result(20)
         wait_for(f"no topic {name}", 20,
-                 lambda: name not in self.admin().list_topics(timeout=5).topics)
+                 lambda: name not in admin.list_topics(timeout=5).topics)
 
     def send(self, topic, values, partition=0):
         """Raw messages, as any client may send them."""
