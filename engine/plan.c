@@ -82,7 +82,9 @@ static enum k2_status first_time(struct k2_store_txn *txn, const struct k2_plan_
         k2_store_get(txn, K2_STORE_COUNTER, k2_index_key_slice(&key), &found, &value, error);
     if (status == K2_OK && found) {
         int64_t longest_ns = k2_counter_record_decode(value).longest_group_ns;
-        if (__builtin_sub_overflow(request->time_min_ns, longest_ns, time_ns)) {
+        // The longest one is saturated: a group may reach over more than half of all times.
+        if (longest_ns == INT64_MAX ||
+            __builtin_sub_overflow(request->time_min_ns, longest_ns, time_ns)) {
             *time_ns = INT64_MIN;
         }
     }

@@ -2,11 +2,15 @@
 // snapshots, places to continue from, windows of all sizes; before and after compaction.
 #include "engine/scan.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -232,7 +236,7 @@ struct query {
 static int64_t some_time(struct world *world)
 {
     const struct model_row *row = &world->rows[test_random_below(&world->random, world->row_count)];
-    return row->time_ns + (int64_t)test_random_below(&world->random, 5) - 2;
+    return (int64_t)((uint64_t)row->time_ns + test_random_below(&world->random, 5) - 2);
 }
 
 static void some_instruments(struct world *world, struct query *query)
@@ -492,7 +496,10 @@ static void fill(struct world *world, size_t commits)
         uint64_t kind = test_random_below(&world->random, 6);
         uint64_t few = 1 + test_random_below(&world->random, 40);
         int64_t base = (int64_t)test_random_below(&world->random, 3000);
-        if (kind == 0) {
+        if (i == 2) {
+            commit_rows(world, 3, INT64_MAX - 2, 3, 2);
+            commit_rows(world, 3, INT64_MIN, 3, 2);
+        } else if (kind == 0) {
             commit_rows(world, few, -500, 1000, INSTRUMENTS);
         } else if (kind == 1) {
             commit_rows(world, few * 2, base, 3, 2);
@@ -603,7 +610,8 @@ static void a_wrong_request_is_refused(void **state)
     assert_null(scan);
 }
 
-static enum k2_status read_all(struct world *world, enum k2_order order, size_t *row_count)
+static enum k2_status read_all(struct world *world, enum k2_order order, size_t *row_count,
+                               struct k2_error *error)
 {
     struct k2_scan_request request = {.table = world->table, .memory_bytes = 20000, .order = order};
     struct k2_scan *scan = NULL;
@@ -614,10 +622,10 @@ static enum k2_status read_all(struct world *world, enum k2_order order, size_t 
         request.instrument_count = 2;
     }
     *row_count = 0;
-    enum k2_status status = k2_scan_open(world->engine, &request, &scan, NULL);
+    enum k2_status status = k2_scan_open(world->engine, &request, &scan, error);
     for (size_t rows = 1; status == K2_OK && rows > 0; *row_count += rows) {
         const struct k2_vector *columns;
-        status = k2_scan_next(scan, &columns, &rows, NULL);
+        status = k2_scan_next(scan, &columns, &rows, error);
     }
     k2_scan_close(scan);
     return status;
@@ -630,17 +638,80 @@ static void every_failed_allocation_is_told(void **state)
     commit_rows(world, 300, 500, 900, INSTRUMENTS);
     for (int order = 0; order < 3; order++) {
         size_t expected, rows;
-        assert_int_equal(read_all(world, (enum k2_order)order, &expected), K2_OK);
+        assert_int_equal(read_all(world, (enum k2_order)order, &expected, NULL), K2_OK);
         enum k2_status status = K2_NO_MEMORY;
         long calls = 0;
         for (; status != K2_OK; calls += 1 + calls / 64) {
             k2_alloc_fail_after(calls);
-            status = read_all(world, (enum k2_order)order, &rows);
+            status = read_all(world, (enum k2_order)order, &rows, NULL);
             assert_true(status == K2_OK || status == K2_NO_MEMORY);
         }
         k2_alloc_fail_after(-1);
         assert_int_equal(rows, expected);
     }
+}
+
+// The path of the only segment file with rows: the longest.
+static size_t find_segment(const struct world *world, char path[TEST_PATH_BYTES * 2])
+{
+    char folder_path[TEST_PATH_BYTES + 16];
+    size_t longest = 0;
+    (void)snprintf(folder_path, sizeof folder_path, "%s/segments", world->path);
+    DIR *folder = opendir(folder_path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char file[TEST_PATH_BYTES * 2];
+        struct stat stat_of;
+        (void)snprintf(file, sizeof file, "%s/%.64s", folder_path, entry->d_name);
+        if (entry->d_name[0] != '.' && stat(file, &stat_of) == 0 &&
+            (size_t)stat_of.st_size > longest) {
+            longest = (size_t)stat_of.st_size;
+            memcpy(path, file, sizeof file);
+        }
+    }
+    (void)closedir(folder);
+    return longest;
+}
+
+static void flip_bit(int file, size_t offset, unsigned bit)
+{
+    uint8_t byte;
+    assert_int_equal(pread(file, &byte, 1, (off_t)offset), 1);
+    byte ^= (uint8_t)(1u << bit);
+    assert_int_equal(pwrite(file, &byte, 1, (off_t)offset), 1);
+}
+
+// Any flipped bit: either it lies where nothing is read, or the scan fails and says where.
+static void a_damaged_segment_is_told(void **state)
+{
+    struct world *world = *state;
+    commit_rows(world, 1500, 0, 700, INSTRUMENTS);
+    commit_rows(world, 300, 500, 900, INSTRUMENTS);
+    char path[TEST_PATH_BYTES * 2];
+    size_t size_bytes = find_segment(world, path), told = 0, with_column = 0;
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    for (int turn = 0; turn < 400; turn++) {
+        size_t offset = (size_t)test_random_below(&world->random, size_bytes), rows;
+        unsigned bit = (unsigned)test_random_below(&world->random, 8);
+        enum k2_order order = (enum k2_order)(turn % 3);
+        struct k2_error error = {0};
+        size_t expected;
+        assert_int_equal(read_all(world, order, &expected, &error), K2_OK);
+        flip_bit(file, offset, bit);
+        enum k2_status status = read_all(world, order, &rows, &error);
+        flip_bit(file, offset, bit);
+        if (status == K2_OK) {
+            assert_int_equal(rows, expected);
+            continue;
+        }
+        assert_int_equal(status, K2_CORRUPT);
+        assert_non_null(strstr(error.text, "segment"));
+        told++;
+        with_column += strstr(error.text, ", column ") != NULL;
+    }
+    assert_int_equal(close(file), 0);
+    assert_true(told > 100 && with_column > 50);
 }
 
 int main(void)
@@ -651,6 +722,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_scan_does_not_see_what_happens_beside_it, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(a_wrong_request_is_refused, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_damaged_segment_is_told, open_world, close_world),
         cmocka_unit_test_setup_teardown(every_failed_allocation_is_told, open_world, close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
