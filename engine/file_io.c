@@ -1,5 +1,6 @@
 #include "engine/file_io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -9,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "format/base/alloc.h"
 
 // Test aid; set before other threads run.
 static k2_file_hook *the_hook;
@@ -104,6 +107,97 @@ enum k2_status k2_file_make_directory(const char *path, struct k2_error *error)
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return k2_fail_errno(error, errno, "%s: cannot create the folder", path);
     }
+    return K2_OK;
+}
+
+enum k2_status k2_file_remove_folder(const char *path, struct k2_error *error)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        return errno == ENOENT ? K2_OK : k2_fail_errno(error, errno, "%s: cannot read", path);
+    }
+    enum k2_status status = K2_OK;
+    for (struct dirent *entry; status == K2_OK && (entry = readdir(folder)) != NULL;) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(dirfd(folder), entry->d_name, 0) != 0) {
+            status = k2_fail_errno(error, errno, "%s/%s: cannot remove", path, entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+    if (status == K2_OK && rmdir(path) != 0) {
+        status = k2_fail_errno(error, errno, "%s: cannot remove", path);
+    }
+    return status;
+}
+
+enum { COPY_BYTES = 1 << 20 };
+
+static enum k2_status copy_bytes(int from, int to, uint64_t size_bytes, struct k2_error *error)
+{
+    uint8_t *buffer = k2_alloc(COPY_BYTES);
+    if (buffer == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "out of memory");
+    }
+    enum k2_status status = K2_OK;
+    for (uint64_t done = 0; done < size_bytes && status == K2_OK;) {
+        uint64_t rest = size_bytes - done;
+        ssize_t size =
+            pread(from, buffer, rest < COPY_BYTES ? (size_t)rest : COPY_BYTES, (off_t)done);
+        if (size < 0 && errno == EINTR) {
+            continue;
+        }
+        if (size < 0) {
+            status =
+                k2_fail_errno(error, errno, "cannot read at byte %llu", (unsigned long long)done);
+        } else if (size == 0) {
+            status = k2_fail(error, K2_CORRUPT, "has %llu bytes of %llu; run `k2 check`",
+                             (unsigned long long)done, (unsigned long long)size_bytes);
+        } else {
+            struct k2_slice bytes = {buffer, (size_t)size};
+            status = k2_file_write(to, bytes, done, error);
+            done += (uint64_t)size;
+        }
+    }
+    k2_free(buffer);
+    return status == K2_OK ? k2_file_sync(to, error) : status;
+}
+
+enum k2_status k2_file_copy(const char *from, const char *to, uint64_t size_bytes,
+                            struct k2_error *error)
+{
+    int source = open(from, O_RDONLY | O_CLOEXEC), target = -1;
+    if (source < 0) {
+        return errno == ENOENT
+                   ? k2_fail(error, K2_CORRUPT, "%s: the file is missing; run `k2 check`", from)
+                   : k2_fail_errno(error, errno, "%s: cannot open", from);
+    }
+    enum k2_status status = k2_file_create(to, &target, error);
+    if (status == K2_OK) {
+        status = copy_bytes(source, target, size_bytes, error);
+        if (status != K2_OK) {
+            k2_error_annotate(error, "%s", from);
+        }
+        (void)close(target);
+    }
+    (void)close(source);
+    return status;
+}
+
+enum k2_status k2_file_link(const char *from, const char *to, uint64_t size_bytes, bool *linked,
+                            struct k2_error *error)
+{
+    struct stat status;
+    *linked = false;
+    if (stat(from, &status) != 0 || (uint64_t)status.st_size != size_bytes) {
+        return K2_OK; // the copy says what is wrong with it
+    }
+    int refused = k2_file_ask_hook(K2_FILE_CREATE);
+    if (refused != 0 || (link(from, to) != 0 && errno == ENOSPC)) {
+        return k2_fail_errno(error, refused != 0 ? refused : ENOSPC, "%s: cannot create", to);
+    }
+    // Another file system, or one without links, or a file that this user may read only: the name
+    // is not there then.
+    *linked = stat(to, &status) == 0;
     return K2_OK;
 }
 

@@ -40,6 +40,19 @@ K2_MUST_CHECK enum k2_status k2_file_sync_directory(const char *path, struct k2_
 enum k2_status k2_file_unlink(const char *path, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_make_directory(const char *path, struct k2_error *error);
 
+// Removes a folder with the files in it, but not one with folders. Like unlink otherwise.
+enum k2_status k2_file_remove_folder(const char *path, struct k2_error *error);
+
+// A new file at `to` with the first `size_bytes` bytes of `from`, durable but for its name.
+// K2_CORRUPT when `from` is missing or shorter.
+K2_MUST_CHECK enum k2_status k2_file_copy(const char *from, const char *to, uint64_t size_bytes,
+                                          struct k2_error *error);
+
+// A second name for a file of exactly `size_bytes` bytes. `*linked` is false when it has another
+// size, or when there can be no such name: the caller copies.
+K2_MUST_CHECK enum k2_status k2_file_link(const char *from, const char *to, uint64_t size_bytes,
+                                          bool *linked, struct k2_error *error);
+
 // Opens (and creates) a file and takes its lock for as long as it is open, or the process lives;
 // the file then holds this process's pid. K2_BUSY: `holder` is what the one who has it wrote.
 enum { K2_FILE_HOLDER_BYTES = 32 };

@@ -353,6 +353,14 @@ enum k2_status k2_store_oldest_reader(struct k2_store *store, uint64_t *txn_id,
     return code < 0 ? fail(error, code, "cannot list readers") : K2_OK;
 }
 
+// The compacting copy: it holds no lock of the writer, and leaves free pages behind.
+enum k2_status k2_store_copy(struct k2_store *store, int file, struct k2_error *error)
+{
+    int refused = k2_file_ask_hook(K2_FILE_WRITE);
+    int code = refused != 0 ? refused : mdb_env_copyfd2(store->environment, file, MDB_CP_COMPACT);
+    return code == 0 ? k2_file_sync(file, error) : fail(error, code, "cannot copy");
+}
+
 uint64_t k2_store_size_bytes(struct k2_store *store)
 {
     MDB_envinfo info;

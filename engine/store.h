@@ -78,4 +78,9 @@ K2_MUST_CHECK enum k2_status k2_store_last(struct k2_store_cursor *cursor, struc
 K2_MUST_CHECK enum k2_status k2_store_oldest_reader(struct k2_store *store, uint64_t *txn_id,
                                                     struct k2_error *error);
 
+// Writes the newest state into an empty file (a data.mdb), and syncs it. The writer goes on
+// meanwhile.
+K2_MUST_CHECK enum k2_status k2_store_copy(struct k2_store *store, int file,
+                                           struct k2_error *error);
+
 uint64_t k2_store_size_bytes(struct k2_store *store); // pages in use

@@ -16,6 +16,8 @@ int main(int argument_count, char **arguments)
         &k2_command_dlq,
         &k2_command_compact,
         &k2_command_check,
+        &k2_command_backup,
+        &k2_command_restore,
         &k2_command_inspect,
         &k2_command_version,
         NULL,
