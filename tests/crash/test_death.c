@@ -114,18 +114,19 @@ static void every_operation_may_be_the_last(void **state)
     struct workload_journal *journal = workload_journal_create();
     uint64_t chance = test_seed();
     long deaths = 0;
-    for (bool lived = false; !lived; deaths++) {
+    bool lived = false;
+    for (long last = 0; !lived; last += test_stride(7), deaths++) {
         char path[TEST_PATH_BYTES];
         test_folder_make(path);
         workload_journal_reset(journal);
-        lived = work_in_child(path, journal, WORKLOAD_STEPS, deaths);
+        lived = work_in_child(path, journal, WORKLOAD_STEPS, last);
         char where[64];
-        (void)snprintf(where, sizeof where, "death at operation %ld", deaths);
+        (void)snprintf(where, sizeof where, "death at operation %ld", last);
         judge(path, journal, WORKLOAD_STEPS, &chance, where);
         test_folder_remove(path);
     }
-    print_message("# died at each of %ld operations\n", deaths - 1);
-    assert_true(deaths > WORKLOAD_STEPS);
+    print_message("# died at %ld operations\n", deaths - 1);
+    assert_true(deaths * test_stride(7) > WORKLOAD_STEPS);
     workload_journal_destroy(journal);
 }
 
@@ -137,7 +138,7 @@ static void recovery_may_die_at_every_operation(void **state)
     uint64_t chance = test_seed();
     size_t deaths = 0;
     bool lived = false;
-    for (long first = 0; !lived; first += test_is_torture() ? 1 : 7) {
+    for (long first = 0; !lived; first += test_is_torture() ? 1 : 7 * test_stride(5)) {
         char path[TEST_PATH_BYTES];
         test_folder_make(path);
         workload_journal_reset(journal);
@@ -166,7 +167,8 @@ static void a_kill_at_any_moment_loses_nothing(void **state)
     test_folder_make(path);
     struct test_budget budget = {0};
     size_t kills = 0;
-    while (test_goes_on(&budget, 150) && atomic_load(&journal->done) < WORKLOAD_MOST_STEPS / 2) {
+    while (test_goes_on(&budget, (uint64_t)(150 / test_stride(5))) &&
+           atomic_load(&journal->done) < WORKLOAD_MOST_STEPS / 2) {
         (void)fflush(NULL);
         pid_t child = fork();
         assert_true(child >= 0);
@@ -180,7 +182,8 @@ static void a_kill_at_any_moment_loses_nothing(void **state)
             (void)fprintf(stderr, "step %zu: %s\n", atomic_load(&journal->done), error.text);
             _exit(1);
         }
-        (void)usleep((useconds_t)(500 + test_random_below(&chance, 40000)));
+        (void)usleep(
+            (useconds_t)(500 + test_random_below(&chance, 40000 * (uint64_t)test_stride(8))));
         (void)kill(child, SIGKILL);
         int status = 0;
         assert_int_equal(waitpid(child, &status, 0), child);

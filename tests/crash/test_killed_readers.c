@@ -105,7 +105,7 @@ static void killed_readers_hold_nothing(void **state)
 {
     (void)state;
     uint64_t chance = test_seed();
-    size_t readers = test_is_torture() ? 2000 : 200;
+    size_t readers = test_is_torture() ? 2000 : 200 / (size_t)test_stride(4);
     print_message("# seed %llu, %zu readers\n", (unsigned long long)chance, readers);
     struct workload_journal *journal = workload_journal_create();
     struct k2_engine *engine = NULL;

@@ -123,7 +123,7 @@ static void measure(struct k2_engine *engine, const char *which, const uint64_t 
 static void any_of_many_snapshots_opens(void **state)
 {
     (void)state;
-    size_t commits = test_is_torture() ? 100000 : 5000;
+    size_t commits = test_is_torture() ? 100000 : 5000 / (size_t)test_stride(5);
     uint64_t chance = test_seed();
     char path[TEST_PATH_BYTES];
     test_folder_make(path);

@@ -107,14 +107,15 @@ static bool work_with_fault(struct fault fault, const char *where)
 static void every_operation_fails(int error_number, const char *name, bool lasting)
 {
     long turn = 0;
-    for (bool fired = true; fired; turn++) {
+    for (bool fired = true; fired; turn += test_stride(11)) {
         char where[64];
         (void)snprintf(where, sizeof where, "%s at operation %ld%s", name, turn,
                        lasting ? " and after" : "");
         fired = work_with_fault(
             (struct fault){.left = turn, .error_number = error_number, .lasting = lasting}, where);
     }
-    print_message("# %s%s: %ld operations\n", name, lasting ? ", lasting" : "", turn - 1);
+    print_message("# %s%s: %ld operations\n", name, lasting ? ", lasting" : "",
+                  turn - test_stride(11));
     assert_true(turn > WORKLOAD_STEPS);
 }
 

@@ -29,7 +29,7 @@ static void open_in_spite(struct k2_engine **engine, const char *path, long *fai
 {
     struct k2_error error = {0};
     enum k2_status status = K2_NO_MEMORY;
-    for (long allocation = 0; status != K2_OK; allocation++) {
+    for (long allocation = 0; status != K2_OK; allocation += test_stride(17)) {
         assert_true(allocation < MOST_ALLOCATIONS);
         k2_alloc_fail_after(allocation);
         status = workload_open(engine, path, &error);
@@ -55,7 +55,7 @@ static void every_step_survives_every_failed_allocation(void **state)
     open_in_spite(&engine, path, &failures);
     for (size_t step = 0; step < WORKLOAD_STEPS; step++) {
         enum k2_status status = K2_NO_MEMORY;
-        for (long allocation = 0; status != K2_OK; allocation++) {
+        for (long allocation = 0; status != K2_OK; allocation += test_stride(17)) {
             assert_true(allocation < MOST_ALLOCATIONS);
             k2_alloc_fail_after(allocation);
             status = workload_step(&engine, path, journal, &error);

@@ -10,6 +10,16 @@ bool test_is_torture(void)
     return tier != NULL && strcmp(tier, "torture") == 0;
 }
 
+long test_stride(long part)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return test_is_torture() ? 1 : part;
+#else
+    (void)part;
+    return 1;
+#endif
+}
+
 static uint64_t number_of(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);

@@ -6,6 +6,10 @@
 
 bool test_is_torture(void);
 
+// In the default tier with a sanitizer, where everything costs five times as much, 1 in `part`
+// turns is done; else all: the step of such a loop.
+long test_stride(long part);
+
 // K2_TEST_SEED, else 1. Printed by whoever uses it, so that a failure can be repeated.
 uint64_t test_seed(void);
 

@@ -35,8 +35,9 @@ LIBRARIES = {
 }
 
 ALLOCATION = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf posix_memalign aligned_alloc"
-UNSAFE = ("gets strcpy stpcpy strcat sprintf vsprintf strtok atoi atol atoll alloca tmpnam mktemp "
-          "localtime localtime_r mktime ctime ctime_r asctime asctime_r tzset strftime setlocale rand srand system popen")
+UNSAFE = ("gets strcpy stpcpy sprintf vsprintf strtok atoi atol atoll alloca tmpnam mktemp "
+          "localtime localtime_r mktime ctime ctime_r asctime asctime_r tzset strftime setlocale system popen")
+UNREPEATABLE = "rand srand random srandom drand48"
 FILES = ("open openat creat write pwrite pwritev writev fsync fdatasync rename renameat renameat2 unlink unlinkat "
          "ftruncate truncate fallocate posix_fallocate mmap munmap mkdir mkdirat link linkat fopen")
 CALL = re.compile(r"(?<![\w.>])(%s)\s*\(")
@@ -46,10 +47,12 @@ def call_pattern(names):
     return re.compile(CALL.pattern % "|".join(names.split()))
 
 
-UNSAFE_CALL, ALLOCATION_CALL, FILE_CALL = map(call_pattern, (UNSAFE, ALLOCATION, FILES))
+UNSAFE_CALL, RANDOM_CALL, ALLOCATION_CALL, FILE_CALL = map(
+    call_pattern, (UNSAFE, UNREPEATABLE, ALLOCATION, FILES))
 # The second frees what jansson gives.
 MEMORY_OWNERS = {"format/base/alloc.c", "format/schema/schema_avro.c"}
-FILE_OWNERS = {"engine/file_io.c"}
+# The second takes LOCK, which holds no data.
+FILE_OWNERS = {"engine/file_io.c", "engine/engine.c"}
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 MOST_LINES, MOST_FUNCTION_LINES, MOST_COLUMNS = 800, 70, 100
 MOST_TABLE_LINES = 120  # of a test that is a table of rows
@@ -68,6 +71,8 @@ def calls(path, number, line):
         yield f"{path}:{number}: {match.group(1)} is banned"
     if folder == "tests" or folder == "fuzz" or "/examples/" in path:
         return
+    if match := RANDOM_CALL.search(line):
+        yield f"{path}:{number}: {match.group(1)}: its numbers differ between machines"
     if path not in MEMORY_OWNERS and (match := ALLOCATION_CALL.search(line)):
         yield f"{path}:{number}: {match.group(1)}: memory comes from format/base/alloc.h"
     if folder in ("format", "engine") and path not in FILE_OWNERS and (match := FILE_CALL.search(line)):
@@ -108,7 +113,7 @@ def check(path, users):
     for target in re.findall(r"^\s*#\s*include\s+<([^>]+)>", source, re.M):
         if target in LIBRARIES and path.split("/")[0] not in ("tests", "fuzz"):
             users.setdefault(target, set()).add(path)
-    if path.endswith(".h") and "#pragma once" not in source:
+    if path.endswith(".h") and "#pragma once" not in source and path != "engine/k2.h":  # public: a plain guard
         yield f"{path}: no #pragma once"
     if path.endswith(".h") and not source.startswith("//"):
         yield f"{path}: does not begin with what it is for"
