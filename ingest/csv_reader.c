@@ -219,6 +219,19 @@ static void take_bad_line(struct k2_csv_reader *self, const char *reason,
     self->line++;
 }
 
+// Reads on until the first line of the window is whole, as far as the ceiling lets it be.
+static enum k2_status see_line(struct k2_csv_reader *self, bool *full, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    *full = false;
+    while (status == K2_OK && !self->window.ended && !*full &&
+           memchr(self->window.data + self->window.begin, '\n',
+                  self->window.end - self->window.begin) == NULL) {
+        status = k2_input_window_more(&self->window, full, error);
+    }
+    return status;
+}
+
 static enum k2_status skip_line(struct k2_csv_reader *self, struct k2_error *error)
 {
     while (self->skipping) {
@@ -338,11 +351,14 @@ enum k2_status k2_csv_reader_next(struct k2_csv_reader *reader, struct k2_csv_re
         if (found.what == FOUND_WHOLE) {
             return take_record(reader, &found, record, error);
         }
-        if (found.what == FOUND_BAD || reader->window.ended) {
-            take_bad_line(reader, "bad_quoting", record);
-            return K2_OK;
-        }
         bool full;
+        if (found.what == FOUND_BAD || reader->window.ended) {
+            status = see_line(reader, &full, error);
+            if (status == K2_OK) {
+                take_bad_line(reader, "bad_quoting", record);
+            }
+            return status;
+        }
         status = k2_input_window_more(&reader->window, &full, error);
         if (status != K2_OK) {
             return status;
@@ -373,21 +389,11 @@ enum k2_status k2_csv_reader_next_line(struct k2_csv_reader *reader, struct k2_c
         *record = (struct k2_csv_record){.kind = K2_CSV_END, .line = reader->line};
         return status;
     }
-    for (;;) {
-        struct k2_input_window *window = &reader->window;
-        const uint8_t *line_end =
-            memchr(window->data + window->begin, '\n', window->end - window->begin);
-        bool full = false;
-        if (line_end == NULL && !window->ended) {
-            status = k2_input_window_more(window, &full, error);
-            if (status != K2_OK) {
-                return status;
-            }
-        }
-        if (full || line_end != NULL || window->ended) {
-            take_bad_line(reader, full ? "too_long" : NULL, record);
-            record->kind = full ? K2_CSV_BAD : K2_CSV_RECORD;
-            return K2_OK;
-        }
+    bool full;
+    status = see_line(reader, &full, error);
+    if (status == K2_OK) {
+        take_bad_line(reader, full ? "too_long" : NULL, record);
+        record->kind = full ? K2_CSV_BAD : K2_CSV_RECORD;
     }
+    return status;
 }
