@@ -253,5 +253,9 @@ uint64_t k2_input_file_total_bytes(const struct k2_input_file *file)
 
 uint64_t k2_input_file_done_bytes(const struct k2_input_file *file)
 {
+    if (file->decoder == &k2_input_zip && file->total_bytes > 0) {
+        off_t at = lseek(file->file, 0, SEEK_CUR); // libarchive reads and seeks by itself
+        return at > 0 && (uint64_t)at < file->total_bytes ? (uint64_t)at : file->total_bytes;
+    }
     return file->done_bytes;
 }

@@ -157,7 +157,8 @@ static enum k2_status advance(struct k2_row_source *self, bool *end, struct k2_e
             return status;
         }
         if (self->file != NULL) {
-            self->done_bytes += k2_input_file_done_bytes(self->file);
+            uint64_t total = k2_input_file_total_bytes(self->file);
+            self->done_bytes += total > 0 ? total : k2_input_file_done_bytes(self->file);
             k2_input_file_close(self->file);
             self->file = NULL;
         }
