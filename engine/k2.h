@@ -13,8 +13,7 @@
 //   are integers: value * 10^-scale, exactly as they came; no double is involved.
 // Stability: functions are only added within libk2.so.0; structs begin with their size and grow at
 //   the end. Zero is the default of every other field.
-#ifndef K2_H
-#define K2_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -215,5 +214,4 @@ K2_API K2_MUST_CHECK enum k2_status k2_decimal_from_text(const char *text, unsig
 
 #ifdef __cplusplus
 }
-#endif
 #endif

@@ -1,6 +1,7 @@
 // libk2 through its public header alone.
 #include "engine/k2.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -291,6 +292,53 @@ static void a_reader_may_not_append(void **state)
     assert_null(none);
 }
 
+enum { THREADS = 3, FIRST_ROWS = 2000 };
+
+// Reads as of the first commit, over and over: the same sum while others are committed.
+static void *read_first_state(void *context)
+{
+    struct world *world = context;
+    size_t wrong = 0;
+    for (int turn = 0; turn < 30; turn++) {
+        struct k2_query query = {.size_bytes = sizeof query,
+                                 .table = "trades",
+                                 .snapshot = 1,
+                                 .order = (enum k2_cursor_order)(turn % 3)};
+        struct k2_cursor *cursor = NULL;
+        size_t rows = 1, done = 0;
+        enum k2_status status = k2_cursor_open(&cursor, world->db, &query, NULL);
+        while (status == K2_OK && rows > 0) {
+            status = k2_cursor_next(cursor, &rows, NULL);
+            done += rows;
+        }
+        k2_cursor_close(cursor);
+        wrong += status != K2_OK || done != FIRST_ROWS;
+    }
+    return wrong == 0 ? context : NULL;
+}
+
+static void threads_read_while_one_commits(void **state)
+{
+    struct world *world = *state;
+    pthread_t threads[THREADS];
+    for (int i = 0; i < FIRST_ROWS; i++) {
+        add(world, i % 2 == 0 ? "A" : "B", i, i, i);
+    }
+    assert_int_equal(commit(world).snapshot, 1);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_first_state, world), 0);
+    }
+    for (int i = 0; i < 40; i++) {
+        add(world, "A", i, 100000 + i, i);
+        assert_int_equal(commit(world).stored, 1);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        void *result = NULL;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_non_null(result);
+    }
+}
+
 static void every_failed_allocation_is_told(void **state)
 {
     struct world *world = *state;
@@ -331,6 +379,7 @@ int main(void)
         WORLD_TEST(a_full_appender_says_so),
         cmocka_unit_test(texts_of_times_and_decimals),
         WORLD_TEST(a_reader_may_not_append),
+        WORLD_TEST(threads_read_while_one_commits),
         WORLD_TEST(every_failed_allocation_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
