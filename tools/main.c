@@ -8,6 +8,7 @@ int main(int argument_count, char **arguments)
     static const struct k2_command *const commands[] = {
         &k2_command_load,
         &k2_command_produce,
+        &k2_command_simulate,
         &k2_command_serve,
         &k2_command_query,
         &k2_command_snapshots,
