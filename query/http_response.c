@@ -41,6 +41,7 @@ void k2_http_response_deinit(struct k2_http_response *response)
     *response = (struct k2_http_response){0};
 }
 
+K2_PRINTF(4, 0)
 static void set_header(struct k2_http_header *headers, size_t *count, const char *name,
                        const char *format, va_list arguments) K2_PRINTF(4, 0);
 static void set_header(struct k2_http_header *headers, size_t *count, const char *name,
