@@ -23,7 +23,7 @@ static void decode_any(struct k2_byte_reader *reader)
 {
     int64_t expected[K2_BITPACK_VALUES + 64];
     int64_t values[K2_BITPACK_VALUES + 64];
-    struct k2_block_entry entry = {.codec = k2_read_u8(reader) % 6,
+    struct k2_block_entry entry = {.codec = k2_read_u8(reader) % (K2_CODEC_LAST + 2),
                                    .width_bits = k2_read_u8(reader) % 67};
     size_t count = k2_read_u16(reader) % K2_BITPACK_VALUES + 1;
     entry.divisor = k2_read_u64(reader);
@@ -59,7 +59,7 @@ static void encode_any(struct k2_byte_reader *reader)
     if (count == 0) {
         return;
     }
-    for (uint8_t codec = 0; codec <= K2_CODEC_DICT; codec++) {
+    for (uint8_t codec = 0; codec <= K2_CODEC_LAST; codec++) {
         struct k2_block_entry entry;
         struct k2_buffer payload;
         bool encoded = true;

@@ -7,10 +7,10 @@
 #include "format/codec/codec_table.h"
 
 static const struct k2_codec *const codecs[] = {
-    [K2_CODEC_CONST] = &k2_codec_const,
-    [K2_CODEC_FOR] = &k2_codec_for,
-    [K2_CODEC_DELTA] = &k2_codec_delta,
-    [K2_CODEC_DICT] = &k2_codec_dict,
+    [K2_CODEC_CONST] = &k2_codec_const, [K2_CODEC_FOR] = &k2_codec_for,
+    [K2_CODEC_DELTA] = &k2_codec_delta, [K2_CODEC_DICT] = &k2_codec_dict,
+    [K2_CODEC_MASKD] = &k2_codec_maskd, [K2_CODEC_MASKV] = &k2_codec_maskv,
+    [K2_CODEC_PFOR] = &k2_codec_pfor,   [K2_CODEC_PDELTA] = &k2_codec_pdelta,
 };
 enum { CODEC_COUNT = sizeof codecs / sizeof codecs[0] };
 
@@ -124,6 +124,7 @@ static void make_plan(struct k2_block_plan *plan, const int64_t *values, size_t 
     plan->best_size = SIZE_MAX;
     plan->delta_min = 0;
     plan->delta_range = 0;
+    plan->run_count = 0;
     kernels->range(values, value_count, &plan->min, &max);
     if (plan->min == max) {
         plan->divisor = 1;
@@ -156,11 +157,11 @@ void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_
         encode_with(&k2_codec_const, &plan, entry, out);
         return;
     }
-    // By id: of equal sizes the earlier, simpler codec wins.
+    // By id: the earlier ones are simpler and faster, so a later one has to save something.
     const struct k2_codec *best = NULL;
     for (size_t id = K2_CODEC_FOR; id < CODEC_COUNT; id++) {
-        size_t size = codecs[id]->size(&plan);
-        if (size < plan.best_size) {
+        size_t size = codecs[id] == NULL ? SIZE_MAX : codecs[id]->size(&plan);
+        if (size != SIZE_MAX && size + size / 64 < plan.best_size) {
             plan.best_size = size;
             best = codecs[id];
         }

@@ -12,11 +12,17 @@ enum k2_codec_id {
     K2_CODEC_FOR = 2,
     K2_CODEC_DELTA = 3,
     K2_CODEC_DICT = 4,
-    // reserved for the sorted levels: 5 MASKD, 6 MASKV, 7 POSV, 8 BINS_FOR, 9 BINS_DELTA
+    K2_CODEC_MASKD = 5,
+    K2_CODEC_MASKV = 6,
+    // reserved for the sorted levels: 7 POSV, 8 BINS_FOR, 9 BINS_DELTA
+    K2_CODEC_PFOR = 10,
+    K2_CODEC_PDELTA = 11,
+    K2_CODEC_LAST = K2_CODEC_PDELTA,
 };
 
-// Chooses the cheapest codec for `value_count` (1..1024) values, appends the payload (may be empty)
-// to `out` and fills the entry. The same input gives the same bytes on every machine.
+// Chooses the codec for `value_count` (1..1024) values that is within 2 % of the cheapest, appends
+// the payload (may be empty) to `out` and fills the entry. The same input gives the same bytes on
+// every machine.
 struct k2_block_entry {
     uint8_t codec;      // enum k2_codec_id
     uint8_t width_bits; // 0..64

@@ -3,18 +3,13 @@
 // that value i is base + divisor * (i + 1) * least + divisor * (packed 0 + ... + packed i).
 #include "format/codec/codec_table.h"
 
-static size_t varint_size(uint64_t value)
-{
-    return value == 0 ? 1 : (k2_bitpack_width(value) + 6) / 7;
-}
-
 static size_t delta_size(struct k2_block_plan *plan)
 {
     if (plan->count < 2) {
         return SIZE_MAX;
     }
     return k2_bitpack_size(plan->count, k2_bitpack_width(plan->delta_range)) +
-           varint_size(k2_zigzag(plan->delta_min));
+           k2_varint_size(k2_zigzag(plan->delta_min));
 }
 
 static void delta_encode(struct k2_block_plan *plan, struct k2_block_entry *entry,

@@ -121,6 +121,42 @@ static int64_t large_divisor(uint64_t *random, size_t i)
     return (int64_t)((next_random(random) % 3) << 62);
 }
 
+// Two instruments, one after the other.
+static int64_t two_prices(uint64_t *random, size_t i)
+{
+    return (i < 300 ? 3712000000 : 990000000) + (int64_t)(next_random(random) % 10) * 1000000;
+}
+
+static int64_t few_far_away(uint64_t *random, size_t i)
+{
+    int64_t near = (int64_t)(next_random(random) % 100);
+    return i % 91 == 50 ? -5000000000 * near : near;
+}
+
+static int64_t time_with_jumps(uint64_t *random, size_t i)
+{
+    int64_t day = i / 200 % 2 == 0 ? 0 : -86400000000000;
+    return 1394665200000000000 + day + (int64_t)(i * 40 + next_random(random) % 30);
+}
+
+static int64_t staying_price(uint64_t *random, size_t i)
+{
+    (void)random;
+    return 3712000000 + (int64_t)(i / 9 * 0x9e3779b97f4a7c15u >> 60) * 1000000;
+}
+
+static int64_t staying_time(uint64_t *random, size_t i)
+{
+    (void)random;
+    return 1394665200000000000 + (int64_t)((i / 5 * 1777777 + i / 5 % 13 * 1000) * 1000);
+}
+
+static int64_t staying_extremes(uint64_t *random, size_t i)
+{
+    (void)random;
+    return i / 40 % 2 == 0 ? INT64_MIN + (int64_t)i / 40 : INT64_MAX - (int64_t)i / 40;
+}
+
 static const struct {
     const char *name;
     make_value *make;
@@ -141,6 +177,12 @@ static const struct {
     {"odd divisor", odd_divisor},
     {"one outlier", one_outlier},
     {"large divisor", large_divisor},
+    {"two prices", two_prices},
+    {"few far away", few_far_away},
+    {"time with jumps", time_with_jumps},
+    {"staying price", staying_price},
+    {"staying time", staying_time},
+    {"staying extremes", staying_extremes},
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
 
@@ -228,11 +270,11 @@ static void every_codec_that_can_hold_a_block_gives_it_back(void **state)
     int64_t values[MOST];
     struct k2_buffer payload;
     k2_buffer_init(&payload, 1 << 20);
-    size_t held[K2_CODEC_DICT + 1] = {0};
+    size_t held[K2_CODEC_LAST + 1] = {0};
     for (size_t shape = 0; shape < SHAPE_COUNT; shape++) {
         for (size_t i = 0; i < COUNT_COUNT; i++) {
             fill(values, counts[i], shapes[shape].make, i + 1);
-            for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_DICT; codec++) {
+            for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_LAST; codec++) {
                 struct k2_block_entry entry;
                 k2_buffer_clear(&payload);
                 if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
@@ -243,8 +285,8 @@ static void every_codec_that_can_hold_a_block_gives_it_back(void **state)
             }
         }
     }
-    for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_DICT; codec++) {
-        assert_true(held[codec] > COUNT_COUNT);
+    for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_LAST; codec++) {
+        assert_true(k2_codec_name(codec) == NULL || held[codec] > COUNT_COUNT);
     }
     k2_buffer_deinit(&payload);
 }
@@ -262,7 +304,7 @@ static void every_width_comes_back_from_every_codec(void **state)
                 uint64_t bits = width == 0 ? 0 : next_random(&random) >> (64 - width);
                 values[k] = (int64_t)bits - 12345;
             }
-            for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_DELTA; codec++) {
+            for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_LAST; codec++) {
                 struct k2_block_entry entry;
                 k2_buffer_clear(&payload);
                 if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
@@ -307,7 +349,12 @@ static void the_cheapest_codec_is_chosen(void **state)
         {"prices on a grid", prices, K2_CODEC_FOR, 6, 500000, 6 * 128},
         {"milliseconds", milliseconds, K2_CODEC_DELTA, 6, 1000000, 6 * 128 + 1},
         {"extremes", extremes, K2_CODEC_FOR, 1, UINT64_MAX, 128},
-        {"late", divisor_found_late, K2_CODEC_DICT, 7, 2, 7 * 128 + 2 + (101 * 26 + 7) / 8},
+        {"time with jumps", time_with_jumps, K2_CODEC_PDELTA, 6, 1, 962},
+        {"few far away", few_far_away, K2_CODEC_PFOR, 7, 1, 1066},
+        {"staying price", staying_price, K2_CODEC_MASKV, 4, 1000000, 187},
+        {"staying time", staying_time, K2_CODEC_MASKD, 10, 13000, 390},
+        {"late", divisor_found_late, K2_CODEC_PDELTA, 0, 2, 62},
+        {"three extremes", three_extremes, K2_CODEC_DICT, 2, 1, 2 * 128 + 2 + 24},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t values[MOST];
@@ -334,11 +381,14 @@ static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
     struct k2_error error;
     struct k2_buffer payload;
     k2_buffer_init(&payload, 1 << 20);
-    for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_DICT; codec++) {
+    for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_LAST; codec++) {
         struct k2_block_entry entry;
-        fill(values, MOST, far_apart, 1);
+        fill(values, MOST, codec < K2_CODEC_MASKD ? far_apart : staying_price, 1);
         k2_buffer_clear(&payload);
-        assert_true(k2_block_encode_as(codec, values, MOST, &entry, &payload));
+        if (!k2_block_encode_as(codec, values, MOST, &entry, &payload)) {
+            assert_null(k2_codec_name(codec));
+            continue;
+        }
         for (size_t size = 0; size < payload.size_bytes; size++) {
             struct k2_slice cut = {payload.data, size};
             assert_int_equal(k2_block_decode(&entry, cut, decoded, MOST, &error), K2_CORRUPT);
@@ -347,7 +397,7 @@ static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
         assert_int_equal(k2_block_decode(&entry, k2_buffer_slice(&payload), decoded, MOST, &error),
                          K2_CORRUPT);
     }
-    static const uint8_t unknown[] = {0, 5, 255};
+    static const uint8_t unknown[] = {0, 7, 12, 255};
     for (size_t i = 0; i < sizeof unknown; i++) {
         struct k2_block_entry entry = {.codec = unknown[i], .divisor = 1};
         assert_null(k2_codec_name(unknown[i]));
