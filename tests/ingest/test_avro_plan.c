@@ -105,137 +105,137 @@ static enum k2_status open_one(struct fixture *self, const char *table_type,
     return open_plan(self, fields, NULL);
 }
 
+// What a field of a table reads from a field of a writer.
+static const struct {
+    const char *name, *table_type, *writer_type, *value;
+    size_t value_bytes;
+    const char *expected; // of the column, or the reason
+} resolutions[] = {
+    {"long", "long", "long", "\x7f", 1, "v=-64"},
+    {"int becomes long", "long", "int", "\x80\x01", 2, "v=64"},
+    {"long fits int", "int", "long", "\xfe\xff\xff\xff\x0f", 5, "v=2147483647"},
+    {"long beyond int", "int", "long", "\x80\x80\x80\x80\x10", 5, "out_of_range"},
+    {"an int of 33 bits", "long", "int", "\x80\x80\x80\x80\x10", 5, "bad_avro"},
+    {"least long", "long", "long", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10,
+     "v=-9223372036854775808"},
+    {"varint of 11 bytes", "long", "long", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11,
+     "bad_avro"},
+    {"varint beyond 64 bits", "long", "long", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10,
+     "bad_avro"},
+    {"long becomes double", "double", "long", "\x06", 1, "v=0x1.8p+1"},
+    {"float becomes double", "double", "float", "\0\0\xc0\x3f", 4, "v=0x1.8p+0"},
+    {"double", "double", "double", "\0\0\0\0\0\0\xf8\x3f", 8, "v=0x1.8p+0"},
+    {"true", "boolean", "boolean", "\1", 1, "v=1"},
+    {"a boolean of 2", "boolean", "boolean", "\2", 1, "bad_avro"},
+    {"string", "string", "string", "\4hi", 3, "v=hi"},
+    {"bytes become string", "string", "bytes", "\2\xff", 2, "v=\\ff"},
+    {"fixed becomes bytes", "bytes", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "ab", 2,
+     "v=ab"},
+    {"enum becomes its symbol", "string",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\2", 1, "v=SELL"},
+    {"enum beyond its symbols", "string",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\4", 1, "bad_avro"},
+    {"enum below its symbols", "string",
+     "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\1", 1, "bad_avro"},
+    {"decimal", "decimal8", "decimal8", "\4\x01\x00", 3, "v=0.00000256"},
+    {"negative decimal", "decimal8", "decimal8", "\2\xff", 2, "v=-0.00000001"},
+    {"decimal of fewer places", "decimal8", "decimal2", "\2\x7b", 2, "v=1.23"},
+    {"decimal of more places, zeros", "decimal2", "decimal8", "\6\x0f\x42\x40", 4, "v=0.01"},
+    {"decimal of more places", "decimal2", "decimal8", "\2\x01", 2, "too_many_places"},
+    {"decimal too large", "decimal8", "decimal8", "\x10\x0d\xe0\xb6\xb3\xa7\x64\x00\x00", 9,
+     "decimal_overflow"},
+    {"largest decimal", "decimal8", "decimal8", "\x10\x0d\xe0\xb6\xb3\xa7\x63\xff\xff", 9,
+     "v=9999999999.99999999"},
+    {"least decimal", "decimal8", "decimal8", "\x10\xf2\x1f\x49\x4c\x58\x9c\x00\x01", 9,
+     "v=-9999999999.99999999"},
+    {"decimal too large after scaling", "decimal8", "decimal0",
+     "\x10\x0d\xe0\xb6\xb3\xa7\x63\xff\xff", 9, "decimal_overflow"},
+    {"decimal with leading sign bytes", "decimal8", "decimal8",
+     "\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", 21,
+     "v=-0.00000002"},
+    {"decimal of 20 bytes", "decimal8", "decimal8",
+     "\x28\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", 21,
+     "decimal_overflow"},
+    {"decimal whose sign bytes lie", "decimal8", "decimal8",
+     "\x22\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 18,
+     "decimal_overflow"},
+    {"decimal of no bytes", "decimal8", "decimal8", "\0", 1, "bad_avro"},
+    {"fixed decimal", "decimal8",
+     "{\"type\":\"fixed\",\"name\":\"F\",\"size\":3,\"logicalType\":\"decimal\",\"precision\":"
+     "6,\"scale\":2}",
+     "\xff\xff\x9c", 3, "v=-1"},
+    {"long becomes decimal", "decimal8", "long", "\x54", 1, "v=42"},
+    {"long too large for decimal", "decimal8", "long", "\x80\x90\xdf\xc0\x4a", 5,
+     "decimal_overflow"},
+    {"text becomes decimal", "decimal8", "string",
+     "\x0a"
+     "1.250",
+     6, "v=1.25"},
+    {"text that is no decimal", "decimal8", "string",
+     "\6"
+     "abc",
+     4, "bad_decimal"},
+    {"text of too many places", "decimal2", "string",
+     "\x0a"
+     "0.001",
+     6, "too_many_places"},
+    {"milliseconds", "nanos", "millis", "\x03", 1, "v=-2000000"},
+    {"microseconds", "nanos", "micros", "\x04", 1, "v=2000"},
+    {"milliseconds beyond 2262", "nanos", "millis", "\xfe\xff\xff\xff\xff\xff\xff\xff\x7f", 9,
+     "out_of_range"},
+    {"uuid as text", "{\"type\":\"string\",\"logicalType\":\"uuid\"}", "string",
+     "\x48"
+     "616b2d75-7569-642d-6279-746573313661",
+     37, "v=ak-uuid-bytes16a"},
+    {"uuid as bytes", "{\"type\":\"string\",\"logicalType\":\"uuid\"}",
+     "{\"type\":\"fixed\",\"name\":\"U\",\"size\":16}", "ak-uuid-bytes16a", 16,
+     "v=ak-uuid-bytes16a"},
+    {"uuid without its dashes", "{\"type\":\"string\",\"logicalType\":\"uuid\"}", "string",
+     "\x48"
+     "616b2d7507569-642d-6279-746573313661",
+     37, "bad_uuid"},
+    {"array of strings", "strings", "strings", "\2\2a\2\2\"\0", 7, "v=[\"a\",\"\\5c\"\"]"},
+    {"no strings", "strings", "strings", "\0", 1, "v=[]"},
+    {"array with block sizes", "strings", "strings", "\1\4\2a\0", 5, "v=[\"a\"]"},
+    {"array of a million strings", "strings", "strings", "\x80\x89\x7a\0\0\0\0", 7, "bad_avro"},
+    {"array of 2^63 strings", "strings", "strings", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\0\0",
+     12, "bad_avro"},
+    {"a string that is not UTF-8 in an array", "strings", "strings", "\2\2\xff\0", 4, "bad_json"},
+    {"map sorted by its keys", "string_map", "string_map", "\4\2b\0021\2a\0022\0", 10,
+     "v={\"a\":\"2\",\"b\":\"1\"}"},
+    {"map with a key twice", "string_map", "string_map", "\4\2a\0021\2a\0022\0", 10, "bad_json"},
+    {"JSON as text", "string_map", "string", "\x16{\"a\" : \"b\"}", 12, "v={\"a\":\"b\"}"},
+    {"JSON of another shape", "string_map", "string", "\x04[]", 3, "bad_json"},
+    {"null", "?long", "?long", "\0", 1, "v=-"},
+    {"the value of a union", "?long", "[\"long\",\"null\"]", "\0\x02", 2, "v=1"},
+    {"a branch that is not there", "?long", "?long", "\4\2", 2, "bad_avro"},
+    {"null where the column has none", "long", "?long", "\0", 1, "missing_value"},
+    {"one branch of three fits", "string", "[\"null\",\"string\",\"long\"]", "\2\2a", 3, "v=a"},
+    {"another branch of three does not", "string", "[\"null\",\"string\",\"long\"]", "\4\2", 2,
+     "wrong_type"},
+    {"a string longer than the message", "string", "string", "\x7eZ", 2, "bad_avro"},
+    {"a string of negative length", "string", "string", "\1", 1, "bad_avro"},
+    {"a string of 2^62 bytes", "string", "string", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 10,
+     "bad_avro"},
+    {"bytes behind the row", "long", "long", "\2\2", 2, "bad_avro"},
+    {"nothing", "long", "long", "", 0, "bad_avro"},
+};
+
 static void fields_are_resolved_by_their_types(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name, *table_type, *writer_type, *value;
-        size_t value_bytes;
-        const char *expected; // of the column, or the reason
-    } rows[] = {
-        {"long", "long", "long", "\x7f", 1, "v=-64"},
-        {"int becomes long", "long", "int", "\x80\x01", 2, "v=64"},
-        {"long fits int", "int", "long", "\xfe\xff\xff\xff\x0f", 5, "v=2147483647"},
-        {"long beyond int", "int", "long", "\x80\x80\x80\x80\x10", 5, "out_of_range"},
-        {"an int of 33 bits", "long", "int", "\x80\x80\x80\x80\x10", 5, "bad_avro"},
-        {"least long", "long", "long", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10,
-         "v=-9223372036854775808"},
-        {"varint of 11 bytes", "long", "long", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11,
-         "bad_avro"},
-        {"varint beyond 64 bits", "long", "long", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10,
-         "bad_avro"},
-        {"long becomes double", "double", "long", "\x06", 1, "v=0x1.8p+1"},
-        {"float becomes double", "double", "float", "\0\0\xc0\x3f", 4, "v=0x1.8p+0"},
-        {"double", "double", "double", "\0\0\0\0\0\0\xf8\x3f", 8, "v=0x1.8p+0"},
-        {"true", "boolean", "boolean", "\1", 1, "v=1"},
-        {"a boolean of 2", "boolean", "boolean", "\2", 1, "bad_avro"},
-        {"string", "string", "string", "\4hi", 3, "v=hi"},
-        {"bytes become string", "string", "bytes", "\2\xff", 2, "v=\\ff"},
-        {"fixed becomes bytes", "bytes", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "ab", 2,
-         "v=ab"},
-        {"enum becomes its symbol", "string",
-         "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\2", 1, "v=SELL"},
-        {"enum beyond its symbols", "string",
-         "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\4", 1, "bad_avro"},
-        {"enum below its symbols", "string",
-         "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"BUY\",\"SELL\"]}", "\1", 1, "bad_avro"},
-        {"decimal", "decimal8", "decimal8", "\4\x01\x00", 3, "v=0.00000256"},
-        {"negative decimal", "decimal8", "decimal8", "\2\xff", 2, "v=-0.00000001"},
-        {"decimal of fewer places", "decimal8", "decimal2", "\2\x7b", 2, "v=1.23"},
-        {"decimal of more places, zeros", "decimal2", "decimal8", "\6\x0f\x42\x40", 4, "v=0.01"},
-        {"decimal of more places", "decimal2", "decimal8", "\2\x01", 2, "too_many_places"},
-        {"decimal too large", "decimal8", "decimal8", "\x10\x0d\xe0\xb6\xb3\xa7\x64\x00\x00", 9,
-         "decimal_overflow"},
-        {"largest decimal", "decimal8", "decimal8", "\x10\x0d\xe0\xb6\xb3\xa7\x63\xff\xff", 9,
-         "v=9999999999.99999999"},
-        {"least decimal", "decimal8", "decimal8", "\x10\xf2\x1f\x49\x4c\x58\x9c\x00\x01", 9,
-         "v=-9999999999.99999999"},
-        {"decimal too large after scaling", "decimal8", "decimal0",
-         "\x10\x0d\xe0\xb6\xb3\xa7\x63\xff\xff", 9, "decimal_overflow"},
-        {"decimal with leading sign bytes", "decimal8", "decimal8",
-         "\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", 21,
-         "v=-0.00000002"},
-        {"decimal of 20 bytes", "decimal8", "decimal8",
-         "\x28\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", 21,
-         "decimal_overflow"},
-        {"decimal whose sign bytes lie", "decimal8", "decimal8",
-         "\x22\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 18,
-         "decimal_overflow"},
-        {"decimal of no bytes", "decimal8", "decimal8", "\0", 1, "bad_avro"},
-        {"fixed decimal", "decimal8",
-         "{\"type\":\"fixed\",\"name\":\"F\",\"size\":3,\"logicalType\":\"decimal\",\"precision\":"
-         "6,\"scale\":2}",
-         "\xff\xff\x9c", 3, "v=-1"},
-        {"long becomes decimal", "decimal8", "long", "\x54", 1, "v=42"},
-        {"long too large for decimal", "decimal8", "long", "\x80\x90\xdf\xc0\x4a", 5,
-         "decimal_overflow"},
-        {"text becomes decimal", "decimal8", "string",
-         "\x0a"
-         "1.250",
-         6, "v=1.25"},
-        {"text that is no decimal", "decimal8", "string",
-         "\6"
-         "abc",
-         4, "bad_decimal"},
-        {"text of too many places", "decimal2", "string",
-         "\x0a"
-         "0.001",
-         6, "too_many_places"},
-        {"milliseconds", "nanos", "millis", "\x03", 1, "v=-2000000"},
-        {"microseconds", "nanos", "micros", "\x04", 1, "v=2000"},
-        {"milliseconds beyond 2262", "nanos", "millis", "\xfe\xff\xff\xff\xff\xff\xff\xff\x7f", 9,
-         "out_of_range"},
-        {"uuid as text", "{\"type\":\"string\",\"logicalType\":\"uuid\"}", "string",
-         "\x48"
-         "616b2d75-7569-642d-6279-746573313661",
-         37, "v=ak-uuid-bytes16a"},
-        {"uuid as bytes", "{\"type\":\"string\",\"logicalType\":\"uuid\"}",
-         "{\"type\":\"fixed\",\"name\":\"U\",\"size\":16}", "ak-uuid-bytes16a", 16,
-         "v=ak-uuid-bytes16a"},
-        {"uuid without its dashes", "{\"type\":\"string\",\"logicalType\":\"uuid\"}", "string",
-         "\x48"
-         "616b2d7507569-642d-6279-746573313661",
-         37, "bad_uuid"},
-        {"array of strings", "strings", "strings", "\2\2a\2\2\"\0", 7, "v=[\"a\",\"\\5c\"\"]"},
-        {"no strings", "strings", "strings", "\0", 1, "v=[]"},
-        {"array with block sizes", "strings", "strings", "\1\4\2a\0", 5, "v=[\"a\"]"},
-        {"array of a million strings", "strings", "strings", "\x80\x89\x7a\0\0\0\0", 7, "bad_avro"},
-        {"array of 2^63 strings", "strings", "strings",
-         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\0\0", 12, "bad_avro"},
-        {"a string that is not UTF-8 in an array", "strings", "strings", "\2\2\xff\0", 4,
-         "bad_json"},
-        {"map sorted by its keys", "string_map", "string_map", "\4\2b\0021\2a\0022\0", 10,
-         "v={\"a\":\"2\",\"b\":\"1\"}"},
-        {"map with a key twice", "string_map", "string_map", "\4\2a\0021\2a\0022\0", 10,
-         "bad_json"},
-        {"JSON as text", "string_map", "string", "\x16{\"a\" : \"b\"}", 12, "v={\"a\":\"b\"}"},
-        {"JSON of another shape", "string_map", "string", "\x04[]", 3, "bad_json"},
-        {"null", "?long", "?long", "\0", 1, "v=-"},
-        {"the value of a union", "?long", "[\"long\",\"null\"]", "\0\x02", 2, "v=1"},
-        {"a branch that is not there", "?long", "?long", "\4\2", 2, "bad_avro"},
-        {"null where the column has none", "long", "?long", "\0", 1, "missing_value"},
-        {"one branch of three fits", "string", "[\"null\",\"string\",\"long\"]", "\2\2a", 3, "v=a"},
-        {"another branch of three does not", "string", "[\"null\",\"string\",\"long\"]", "\4\2", 2,
-         "wrong_type"},
-        {"a string longer than the message", "string", "string", "\x7eZ", 2, "bad_avro"},
-        {"a string of negative length", "string", "string", "\1", 1, "bad_avro"},
-        {"a string of 2^62 bytes", "string", "string", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
-         10, "bad_avro"},
-        {"bytes behind the row", "long", "long", "\2\2", 2, "bad_avro"},
-        {"nothing", "long", "long", "", 0, "bad_avro"},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < COUNT(resolutions); i++) {
         char expected[128];
         struct fixture self;
-        if (open_one(&self, rows[i].table_type, rows[i].writer_type) != K2_OK) {
-            fail_msg("%s: %s", rows[i].name, self.error.text);
+        if (open_one(&self, resolutions[i].table_type, resolutions[i].writer_type) != K2_OK) {
+            fail_msg("%s: %s", resolutions[i].name, self.error.text);
         }
         char message[128] = KEY;
-        memcpy(message + sizeof KEY - 1, rows[i].value, rows[i].value_bytes);
-        enum k2_status status = decode(&self, message, sizeof KEY - 1 + rows[i].value_bytes);
+        memcpy(message + sizeof KEY - 1, resolutions[i].value, resolutions[i].value_bytes);
+        enum k2_status status = decode(&self, message, sizeof KEY - 1 + resolutions[i].value_bytes);
         (void)snprintf(expected, sizeof expected, "%s%s", status == K2_OK ? "X/S 1 0 2 " : "",
-                       rows[i].expected);
-        expect(&self, rows[i].name, status, expected);
+                       resolutions[i].expected);
+        expect(&self, resolutions[i].name, status, expected);
         close_fixture(&self);
     }
 }

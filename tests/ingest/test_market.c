@@ -86,7 +86,7 @@ static struct seen look(const struct k2_market_options *options)
     int64_t highest[SYMBOLS] = {0}, newest_ns = 0;
     assert_non_null(taken);
     while (k2_market_next(market, &row)) {
-        size_t symbol = (size_t)atoi(row.symbol + 1) - 1;
+        size_t symbol = (size_t)strtoul(row.symbol + 1, NULL, 10) - 1;
         assert_true(symbol < SYMBOLS && row.sequence > 0 && row.sequence < SEQUENCES);
         assert_true(row.received_ns > row.time_ns && row.price > 0 && row.quantity > 0);
         uint8_t *place = &taken[symbol * SEQUENCES + (size_t)row.sequence];
