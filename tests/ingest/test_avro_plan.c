@@ -105,7 +105,6 @@ static enum k2_status open_one(struct fixture *self, const char *table_type,
     return open_plan(self, fields, NULL);
 }
 
-// What a field of a table reads from a field of a writer.
 static const struct {
     const char *name, *table_type, *writer_type, *value;
     size_t value_bytes;
@@ -393,14 +392,13 @@ static void nesting_ends_at_a_depth(void **state)
     assert_int_equal(decode(&self, message, sizeof message), K2_REJECTED);
     assert_string_equal(self.reason, "bad_avro");
     close_fixture(&self);
-    (void)snprintf(fields, sizeof fields, "%s", KEY_FIELDS);
+    size_t at = (size_t)snprintf(fields, sizeof fields, "%s", KEY_FIELDS);
     for (int i = 0; i < 100; i++) {
-        (void)strcat(fields, "{\"type\":\"array\",\"items\":");
+        at += (size_t)snprintf(fields + at, sizeof fields - at, "{\"type\":\"array\",\"items\":");
     }
-    (void)strcat(fields, "\"long\"");
-    for (int i = 0; i < 100; i++) {
-        (void)strcat(fields, "}");
-    }
+    at += (size_t)snprintf(fields + at, sizeof fields - at, "\"long\"");
+    memset(fields + at, '}', 100);
+    fields[at + 100] = '\0';
     open_table(&self, "symbol:string exchange:string timestamp:nanos sequence:long");
     assert_int_equal(open_plan(&self, fields, NULL), K2_BAD_REQUEST);
     close_fixture(&self);
