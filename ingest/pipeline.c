@@ -20,6 +20,7 @@ enum {
     POLL_MS = 50,
     RETRY_MS = 1000, // held partitions, a full store
     STATS_MS = 100,
+    MESSAGES_A_TURN = 256,
     BATCH_TEXT_BYTES = 64 << 20, // a commit comes early at this much text
     MAX_SCHEMAS_WAITING = 64,
     PROGRESS_BYTES = 80,
@@ -448,30 +449,46 @@ static void show(struct k2_pipeline *self)
     (void)pthread_mutex_unlock(&self->mutex);
 }
 
+// Takes messages until none waits or some have come: the clock is not asked for each.
+static size_t take_some(struct k2_pipeline *self, int wait_ms)
+{
+    for (unsigned i = 0; i < MESSAGES_A_TURN; i++) {
+        struct k2_kafka_message message;
+        struct k2_error error = {0};
+        bool found = false;
+        if (k2_kafka_source_poll(self->source, i == 0 ? wait_ms : 0, &found, &message, &error) !=
+            K2_OK) {
+            self->figures.state = K2_PIPELINE_FAILED;
+            (void)snprintf(self->figures.reason, sizeof self->figures.reason, "%.250s", error.text);
+            break;
+        }
+        if (!found) {
+            break;
+        }
+        if (self->full) { // came before the pause took hold: it is read again later
+            k2_kafka_source_hold(self->source, message.partition, "the store is full");
+            continue;
+        }
+        take(self, &message);
+        if (waiting(self) >= self->commit_rows) {
+            break;
+        }
+    }
+    return waiting(self);
+}
+
 static void turn(struct k2_pipeline *self)
 {
-    struct k2_kafka_message message;
-    struct k2_error error = {0};
-    bool found = false;
-    size_t count = waiting(self);
-    int64_t now = now_ns();
     int wait_ms = POLL_MS;
-    if (count > 0 && !self->full) {
-        int64_t left_ms = (self->oldest_ns + self->commit_ns - now) / 1000000;
+    if (waiting(self) > 0 && !self->full) {
+        int64_t left_ms = (self->oldest_ns + self->commit_ns - now_ns()) / 1000000;
         wait_ms = left_ms < 0 ? 0 : left_ms < POLL_MS ? (int)left_ms : POLL_MS;
     }
-    if (k2_kafka_source_poll(self->source, wait_ms, &found, &message, &error) != K2_OK) {
-        self->figures.state = K2_PIPELINE_FAILED;
-        (void)snprintf(self->figures.reason, sizeof self->figures.reason, "%.250s", error.text);
+    size_t count = take_some(self, wait_ms);
+    if (self->figures.state == K2_PIPELINE_FAILED) {
         return;
     }
-    if (found && !self->full) {
-        take(self, &message);
-        count = waiting(self);
-    } else if (found) { // came before the pause took hold: read again later
-        k2_kafka_source_hold(self->source, message.partition, "the store is full");
-    }
-    now = now_ns();
+    int64_t now = now_ns();
     if (self->full ? now >= self->retry_ns : is_due(self, count, now)) {
         self->figures.state = K2_PIPELINE_RUNNING;
         commit(self);
