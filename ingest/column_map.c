@@ -11,7 +11,6 @@ enum {
     FILE_CEILING_BYTES = 1 << 18,
     LINE_CEILING_BYTES = 4096,
     WORD_CEILING = 256, // words of a line
-    FIELD_CEILING = 512,
     CAPTURE_CEILING = 16,
     TRANSLATION_CEILING = 65536,
     VALUE_CEILING_BYTES = 1024,
@@ -277,7 +276,7 @@ static enum k2_status read_field_option(struct line *line, char *word, struct k2
 static enum k2_status read_field(struct line *line)
 {
     struct k2_column_map *map = line->map;
-    if (line->word_count < 3 || map->field_count == FIELD_CEILING) {
+    if (line->word_count < 3 || map->field_count == K2_MAP_FIELD_CEILING) {
         return fail_line(line, "field takes a number or name and a column, not", line->words[1]);
     }
     struct k2_map_field *fields =
@@ -360,6 +359,46 @@ static enum k2_status split_line(struct line *line, char *text)
     }
 }
 
+// Each column comes from one field, or from the parts of one array or map; and a time of day has
+// its date.
+static enum k2_status check_targets(const struct k2_column_map *map, struct k2_error *error)
+{
+    size_t parts = 0, targets[K2_MAP_TARGET_COUNT] = {0};
+    for (size_t i = 0; i < map->field_count; i++) {
+        const struct k2_map_field *field = &map->fields[i];
+        targets[field->target]++;
+        bool part = field->target == K2_MAP_ELEMENT || field->target == K2_MAP_MEMBER;
+        parts += part;
+        for (size_t j = 0; j < i; j++) {
+            const struct k2_map_field *other = &map->fields[j];
+            bool columns = (part || field->target == K2_MAP_COLUMN) &&
+                           (other->target == K2_MAP_COLUMN || other->target == K2_MAP_ELEMENT ||
+                            other->target == K2_MAP_MEMBER);
+            if (columns && field->column == other->column && other->target != field->target) {
+                return k2_fail(error, K2_BAD_REQUEST,
+                               "%s: a field gives a part of what another "
+                               "gives whole",
+                               map->name);
+            }
+            if (columns && !part && field->column == other->column) {
+                return k2_fail(error, K2_BAD_REQUEST, "%s: two fields give the same column",
+                               map->name);
+            }
+        }
+    }
+    if (parts > K2_MAP_PART_CEILING) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: more than %d elements and members", map->name,
+                       K2_MAP_PART_CEILING);
+    }
+    size_t times = targets[K2_MAP_TIME] + targets[K2_MAP_EPOCH_TIME];
+    bool dated = targets[K2_MAP_DATE] > 0 || map->date_template != NULL;
+    if (times > 1 || targets[K2_MAP_DATE] > 1 || (targets[K2_MAP_TIME] > 0 && !dated)) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: one @time and one @date, or one timestamp",
+                       map->name);
+    }
+    return K2_OK;
+}
+
 // What only the whole map can tell.
 static enum k2_status check_map(struct k2_column_map *map, struct k2_error *error)
 {
@@ -382,7 +421,11 @@ static enum k2_status check_map(struct k2_column_map *map, struct k2_error *erro
         return k2_fail(error, K2_BAD_REQUEST, "%s: field %zu is beyond `fields`", map->name,
                        highest);
     }
-    return map->zone != NULL ? K2_OK : k2_time_zone_load(&map->zone, "UTC", error);
+    enum k2_status status = check_targets(map, error);
+    if (status == K2_OK && map->zone == NULL) {
+        status = k2_time_zone_load(&map->zone, "UTC", error);
+    }
+    return status;
 }
 
 static enum k2_status parse_lines(struct k2_column_map *map, struct k2_slice text,

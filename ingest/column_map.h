@@ -16,6 +16,12 @@ enum k2_map_target {
     K2_MAP_EPOCH_TIME, // the timestamp: a number of units since 1970-01-01 UTC
     K2_MAP_ELEMENT,    // an element more of a JSON array, if not empty
     K2_MAP_MEMBER,     // the member `member` of a JSON object, if not empty
+    K2_MAP_TARGET_COUNT,
+};
+
+enum {
+    K2_MAP_FIELD_CEILING = 512, // fields of a map
+    K2_MAP_PART_CEILING = 64,   // elements and members among them
 };
 
 enum { K2_MAP_NO_UNIT = 10 };

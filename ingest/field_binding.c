@@ -91,6 +91,16 @@ enum k2_status k2_field_binding_by_number(struct k2_field_binding *binding, stru
     return status;
 }
 
+static bool is_used(const struct k2_field_binding *self, const struct k2_map_field *field)
+{
+    for (size_t i = 0; i < self->use_count; i++) {
+        if (self->uses[i].mapped == field) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Binds one name of the header through the map.
 static enum k2_status bind_mapped(struct k2_field_binding *self, struct k2_slice name, size_t place,
                                   bool *found, struct k2_error *error)
@@ -101,7 +111,9 @@ static enum k2_status bind_mapped(struct k2_field_binding *self, struct k2_slice
     for (size_t i = 0; i < count && status == K2_OK; i++) {
         if (fields[i].name != NULL && k2_slice_equal(k2_slice_of(fields[i].name), name)) {
             struct use use = {place, NO_COLUMN, &fields[i]};
-            status = add(self, &use, error);
+            status = is_used(self, &fields[i])
+                         ? k2_fail(error, K2_BAD_REQUEST, "two fields are `%s`", fields[i].name)
+                         : add(self, &use, error);
             *found = true;
         }
     }

@@ -1,5 +1,6 @@
 #include "ingest/row_builder.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,6 @@ enum {
     EXCHANGE_CEILING_BYTES = 32,
     SYMBOL_CEILING_BYTES = 255,
     TEXT_CEILING_BYTES = 65535,
-    PART_CEILING = 64, // elements and members of a row
     JSON_CEILING_BYTES = 1 << 21,
 };
 
@@ -36,7 +36,7 @@ struct k2_row_builder {
     const struct k2_time_zone *zone;
     bool file_has_date, has_date, has_time, has_epoch_time;
     int64_t file_date_days, date_days, time_ns;
-    struct part parts[PART_CEILING];
+    struct part parts[K2_MAP_PART_CEILING];
     size_t part_count;
     const struct k2_map_field *bad_field; // could not be read
     struct k2_slice bad_text;
@@ -186,7 +186,8 @@ void k2_row_builder_set_mapped(struct k2_row_builder *builder, const struct k2_m
         break;
     case K2_MAP_ELEMENT:
     case K2_MAP_MEMBER:
-        if (!null && builder->part_count < PART_CEILING) {
+        if (!null) {
+            assert(builder->part_count < K2_MAP_PART_CEILING);
             builder->parts[builder->part_count++] = (struct part){field, text};
         }
         break;

@@ -26,10 +26,11 @@ struct k2_row_source {
     struct k2_field_binding *binding;
     struct k2_row_builder *builder;
     struct k2_map_constants constants;
-    bool given[K2_MAX_COLUMNS]; // columns that options say
-    int16_t key_memo[KEY_MEMO]; // columns of the last object's keys, by place
-    bool seen[K2_MAX_COLUMNS];  // columns of this object
-    bool any_row;               // of this member
+    bool given[K2_MAX_COLUMNS];             // columns that options say
+    int16_t key_memo[KEY_MEMO];             // columns of the last object's keys, by place
+    bool seen[K2_MAX_COLUMNS];              // columns of this object
+    bool seen_mapped[K2_MAP_FIELD_CEILING]; // fields of the map in this object
+    bool any_row;                           // of this member
     uint64_t rows_read, rejected, total_bytes, done_bytes;
 };
 
@@ -309,7 +310,8 @@ static int find_key(struct k2_row_source *self, struct k2_slice key, size_t plac
 }
 
 // Gives a member to the fields of the map that have its name.
-static bool put_mapped(struct k2_row_source *self, const struct k2_ndjson_member *member)
+static bool put_mapped(struct k2_row_source *self, const struct k2_ndjson_member *member,
+                       bool *twice)
 {
     size_t count = 0;
     bool found = false;
@@ -319,8 +321,12 @@ static bool put_mapped(struct k2_row_source *self, const struct k2_ndjson_member
         if (k2_slice_equal(k2_slice_of(fields[i].name), member->key)) {
             struct k2_slice text = member->text;
             text.size_bytes = member->type == K2_JSON_TYPE_NULL ? 0 : text.size_bytes;
-            k2_row_builder_set_mapped(self->builder, &fields[i], text);
             found = true;
+            *twice = self->seen_mapped[i];
+            if (!*twice) {
+                k2_row_builder_set_mapped(self->builder, &fields[i], text);
+                self->seen_mapped[i] = true;
+            }
         }
     }
     return found;
@@ -330,8 +336,9 @@ static bool put_mapped(struct k2_row_source *self, const struct k2_ndjson_member
 static const char *put_member(struct k2_row_source *self, const struct k2_ndjson_member *member,
                               size_t place)
 {
-    if (put_mapped(self, member)) {
-        return NULL;
+    bool twice = false;
+    if (put_mapped(self, member, &twice)) {
+        return twice ? "duplicate_key" : NULL;
     }
     int column = find_key(self, member->key, place);
     if (column < 0) {
@@ -368,6 +375,9 @@ static enum k2_status take_json_row(struct k2_row_source *self, struct k2_row_ba
     struct k2_ndjson_member member;
     k2_row_builder_start(self->builder);
     memset(self->seen, 0, self->options.schema->column_count);
+    if (self->options.map != NULL) {
+        memset(self->seen_mapped, 0, sizeof self->seen_mapped);
+    }
     for (size_t place = 0; k2_ndjson_reader_next(&self->members, &member); place++) {
         const char *reason = put_member(self, &member, place);
         if (reason == NULL) {

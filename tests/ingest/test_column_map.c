@@ -45,6 +45,10 @@ static void a_bad_map_is_refused_with_its_line(void **state)
         {"a translation without =", "translate a b\n", "`b`"},
         {"half a line", "set\n", "set"},
         {"a separator of two", "separator ab\n", "ab"},
+        {"a column twice", "header none\nfield 1 price\nfield 2 price\n", "same column"},
+        {"whole and in parts", "header none\nfield 1 vendor_data\nfield 2 vendor_data.x\n", "part"},
+        {"a time without date", "header none\nfield 1 @time\n", "@date"},
+        {"two times", "header none\nfield 1 timestamp ms\nfield 2 timestamp us\n", "timestamp"},
         {"an unknown unit", "header none\nfield 1 @time min\n", "min"},
     };
     struct k2_schema *schema = trades();

@@ -290,6 +290,44 @@ static void bad_json_rows_are_told(void **state)
     end(&reading);
 }
 
+static void names_go_through_a_map(void **state)
+{
+    (void)state;
+    static const char map_text[] = "set exchange X\nzone UTC\nothers ignore\n"
+                                   "field Ticker symbol\nfield T timestamp ms\nfield P price /100\n"
+                                   "field V quantity\nfield Tag vendor_data.tag\n";
+    static const struct {
+        const char *name, *text, *out;
+    } rows[] = {
+        {"CSV", "P,V,Tag,Ticker,T,colour\n150,2,a,BHP,1.5,red\n",
+         "2 X/BHP 1500000 0 1 message_id=- trade_id=- asset_class=- price=1.5 quantity=2 "
+         "currency=- side=UNKNOWN trade_conditions=- source_sequence=- ingestion_timestamp=- "
+         "platform_sequence=- vendor_data={\"tag\":\"a\"}\n"},
+        {"NDJSON",
+         "{\"P\":150,\"V\":\"2\",\"Tag\":\"\\u0061\",\"Ticker\":\"BHP\",\"T\":1.5,\"c\":0}\n",
+         "1 X/BHP 1500000 0 1 message_id=- trade_id=- asset_class=- price=1.5 quantity=2 "
+         "currency=- side=UNKNOWN trade_conditions=- source_sequence=- ingestion_timestamp=- "
+         "platform_sequence=- vendor_data={\"tag\":\"a\"}\n"},
+        {"a key twice", "{\"Tag\":\"a\",\"Tag\":\"a\"}\n", "1!duplicate_key "},
+        {"a bad time", "{\"P\":1,\"V\":2,\"Ticker\":\"BHP\",\"T\":\"x\"}\n", "1!bad_timestamp "},
+    };
+    struct reading reading;
+    struct k2_column_map *map = NULL;
+    begin(&reading, "trades");
+    assert_int_equal(k2_column_map_parse(&map, "m", k2_slice_of(map_text), reading.schema, NULL),
+                     K2_OK);
+    reading.options.map = map;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(read_text(&reading, "mapped", rows[i].text, true, NULL), K2_OK);
+        if (strcmp((const char *)reading.out.data, rows[i].out) != 0) {
+            fail_msg("%s: %s", rows[i].name, (const char *)reading.out.data);
+        }
+    }
+    assert_int_equal(read_text(&reading, "mapped", "P,P,V,Ticker,T\n", true, NULL), K2_BAD_REQUEST);
+    k2_column_map_destroy(map);
+    end(&reading);
+}
+
 static void a_header_that_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -468,6 +506,7 @@ int main(void)
         cmocka_unit_test(texts_have_limits),
         cmocka_unit_test(every_column_comes_from_csv_and_from_ndjson),
         cmocka_unit_test(bad_json_rows_are_told),
+        cmocka_unit_test(names_go_through_a_map),
         cmocka_unit_test(a_header_that_does_not_fit_is_refused),
         cmocka_unit_test(rows_without_sequence_are_numbered_within_their_timestamp),
         cmocka_unit_test(with_little_memory_a_number_is_right_or_refused),
