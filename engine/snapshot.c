@@ -109,7 +109,7 @@ enum k2_status k2_snapshot_resolve(struct k2_engine *engine, struct k2_slice tex
     if (status == K2_OK && !found) {
         status =
             k2_fail(error, K2_NOT_FOUND,
-                    "as_of: no snapshot, tag or commit before `%.*s`; see `k2 snapshots`",
+                    "no snapshot, tag or commit before `%.*s`; see `k2 snapshots`",
                     (int)(text.size_bytes < 100 ? text.size_bytes : 100), (const char *)text.data);
     }
     return status;

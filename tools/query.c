@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "query/http_client.h"
+
 #include "tools/commands.h"
 
 enum {
@@ -12,12 +14,15 @@ enum {
 static const struct {
     const char *option;
     enum k2_range_parameter parameter;
+    const char *http; // its name for a server; NULL: not passed on as it is
 } parameters[] = {
-    {"table", K2_RANGE_TABLE},         {"exchange", K2_RANGE_EXCHANGE}, {"symbol", K2_RANGE_SYMBOL},
-    {"canonical", K2_RANGE_CANONICAL}, {"start", K2_RANGE_START},       {"end", K2_RANGE_END},
-    {"fields", K2_RANGE_FIELDS},       {"order", K2_RANGE_ORDER},       {"limit", K2_RANGE_LIMIT},
-    {"as-of", K2_RANGE_AS_OF},         {"format", K2_RANGE_FORMAT},     {"time", K2_RANGE_TIME},
-    {"numbers", K2_RANGE_NUMBERS},
+    {"table", K2_RANGE_TABLE, NULL},          {"exchange", K2_RANGE_EXCHANGE, "exchange"},
+    {"symbol", K2_RANGE_SYMBOL, "symbol"},    {"canonical", K2_RANGE_CANONICAL, "canonical"},
+    {"start", K2_RANGE_START, "start_time"},  {"end", K2_RANGE_END, "end_time"},
+    {"fields", K2_RANGE_FIELDS, "fields"},    {"order", K2_RANGE_ORDER, "order"},
+    {"limit", K2_RANGE_LIMIT, "limit"},       {"as-of", K2_RANGE_AS_OF, "as_of"},
+    {"format", K2_RANGE_FORMAT, NULL},        {"time", K2_RANGE_TIME, "time"},
+    {"numbers", K2_RANGE_NUMBERS, "numbers"},
 };
 
 static const struct k2_option options[] = {
@@ -33,6 +38,8 @@ static const struct k2_option options[] = {
     {"limit", "N", "at most so many rows", false},
     {"as-of", "SNAPSHOT", "the state of then: a snapshot id, a tag or a time", false},
     K2_OPTION_FORMAT("table|csv|json|ndjson", "table"),
+    {"server", "URL", "asks a running server instead of reading the store; csv unless given",
+     false},
     {"time", "iso|ns", "how times are printed; iso unless given", false},
     {"numbers", "string|float", "decimals in JSON; string unless given", false},
     {0},
@@ -74,37 +81,124 @@ static enum k2_status print_rows(struct k2_cli *cli, struct k2_range_query *quer
     return status == K2_OK ? k2_cli_flush(cli, error) : status;
 }
 
-static enum k2_exit run(struct k2_cli *cli)
+// ---- from a server
+// --------------------------------------------------------------------------------
+
+// The server's NDJSON becomes one array: its lines with commas between.
+struct row_taker {
+    struct k2_cli *cli;
+    bool array, begun, in_line;
+};
+
+static enum k2_status take_rows(void *context, struct k2_slice bytes, struct k2_error *error)
+{
+    struct row_taker *taker = context;
+    if (!taker->array) {
+        return k2_cli_write(taker->cli, bytes, error);
+    }
+    enum k2_status status = K2_OK;
+    while (status == K2_OK && bytes.size_bytes > 0) {
+        const uint8_t *end = memchr(bytes.data, '\n', bytes.size_bytes);
+        size_t size = end == NULL ? bytes.size_bytes : (size_t)(end - bytes.data);
+        if (!taker->in_line) {
+            status = k2_cli_write(taker->cli, k2_slice_of(taker->begun ? ",\n" : "[\n"), error);
+        }
+        if (status == K2_OK) {
+            status = k2_cli_write(taker->cli, (struct k2_slice){bytes.data, size}, error);
+        }
+        taker->begun = true;
+        taker->in_line = end == NULL;
+        size += end != NULL;
+        bytes = (struct k2_slice){bytes.data + size, bytes.size_bytes - size};
+    }
+    return status;
+}
+
+static enum k2_status ask_server(struct k2_cli *cli, struct k2_http_result *result,
+                                 struct k2_error *error)
+{
+    static const char *const formats[] = {"csv", "ndjson", "json", NULL};
+    const char *names[K2_RANGE_PARAMETER_COUNT], *values[K2_RANGE_PARAMETER_COUNT];
+    size_t count = 0, format = 0;
+    enum k2_status status = k2_cli_choice(cli, "format", formats, &format, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
+        const char *value = k2_cli_value(cli, parameters[i].option);
+        if (value != NULL && parameters[i].http != NULL) {
+            names[count] = parameters[i].http;
+            values[count++] = value;
+        }
+    }
+    struct row_taker taker = {.cli = cli, .array = format == 2};
+    names[count] = "format";
+    values[count++] = taker.array ? "ndjson" : formats[format];
+    const struct k2_http_query query = {.server = k2_cli_value(cli, "server"),
+                                        .table = k2_cli_value(cli, "table"),
+                                        .names = names,
+                                        .values = values,
+                                        .parameter_count = count,
+                                        .take = take_rows,
+                                        .take_context = &taker};
+    status = k2_http_query_run(&query, result, error);
+    if (status == K2_OK && taker.array) {
+        status = k2_cli_write(cli, k2_slice_of(taker.begun ? "\n]\n" : "[]\n"), error);
+    }
+    return status == K2_OK ? k2_cli_flush(cli, error) : status;
+}
+
+// ---- from the store
+// -------------------------------------------------------------------------------
+
+static enum k2_status ask_store(struct k2_cli *cli, struct k2_http_result *result,
+                                struct k2_error *error)
 {
     char names[K2_RANGE_PARAMETER_COUNT][16];
     const struct k2_range_request request = request_of(cli, names);
     struct k2_engine *engine = NULL;
     struct k2_range_query *query = NULL;
-    struct k2_error error;
-    enum k2_status status = K2_OK;
-    if (!request.texts[K2_RANGE_TABLE].given) { // a usage error, whether the store is there or not
-        status =
-            k2_fail(&error, K2_BAD_REQUEST, "query: --table is needed; such as --table trades");
-        return k2_cli_fail(cli, &error);
-    }
-    status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_READ, &error);
+    enum k2_status status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_READ, error);
     if (status == K2_OK) {
-        status = k2_range_query_open(&query, engine, &request, &error);
+        status = k2_range_query_open(&query, engine, &request, error);
         if (status == K2_BAD_REQUEST || status == K2_NOT_FOUND) {
-            k2_error_annotate(&error, "query");
+            k2_error_annotate(error, "query");
         }
     }
     if (status == K2_OK) {
-        status = print_rows(cli, query, &error);
+        status = print_rows(cli, query, error);
     }
     if (status == K2_OK) {
         struct k2_range_summary summary = k2_range_query_summary(query);
-        (void)fprintf(stderr, "rows=%llu snapshot=%llu complete=null gaps=0\n",
-                      (unsigned long long)summary.rows, (unsigned long long)summary.snapshot);
+        *result = (struct k2_http_result){summary.rows, summary.snapshot, "null"};
     }
     k2_range_query_close(query);
     k2_engine_close(engine);
-    return status == K2_OK ? K2_EXIT_DONE : k2_cli_fail(cli, &error);
+    return status;
+}
+
+static enum k2_exit run(struct k2_cli *cli)
+{
+    struct k2_http_result result;
+    struct k2_error error;
+    enum k2_status status = K2_OK;
+    if (k2_cli_value(cli, "table") == NULL) { // wrong usage, whether the store is there or not
+        status =
+            k2_fail(&error, K2_BAD_REQUEST, "query: --table is needed; such as --table trades");
+    } else if (k2_cli_has(cli, "server") && k2_cli_has(cli, "data")) {
+        status = k2_fail(&error, K2_BAD_REQUEST, "query: give --data or --server, not both");
+    } else if (k2_cli_has(cli, "server")) {
+        status = ask_server(cli, &result, &error);
+    } else {
+        status = ask_store(cli, &result, &error);
+    }
+    if (status != K2_OK) {
+        return k2_cli_fail(cli, &error);
+    }
+    (void)fprintf(stderr, "rows=%llu snapshot=%llu complete=%s gaps=0\n",
+                  (unsigned long long)result.rows, (unsigned long long)result.snapshot,
+                  result.complete);
+    return K2_EXIT_DONE;
 }
 
 const struct k2_command k2_command_query = {

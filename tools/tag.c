@@ -24,11 +24,12 @@ static enum k2_status delete_tag(struct k2_engine *engine, struct k2_slice name,
 {
     struct k2_snapshot snapshot;
     enum k2_status status = k2_snapshot_resolve(engine, name, &snapshot, error);
-    if (status == K2_OK) {
-        *id = snapshot.id;
-        status = k2_tag_delete(engine, name, error);
+    if (status != K2_OK) {
+        k2_error_annotate(error, "tag");
+        return status;
     }
-    return status;
+    *id = snapshot.id;
+    return k2_tag_delete(engine, name, error);
 }
 
 static enum k2_status change_tag(const struct k2_cli *cli, struct k2_engine *engine, uint64_t *id,

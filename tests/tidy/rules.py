@@ -27,7 +27,7 @@ LIBRARIES = {
     "avro.h": None,
     "librdkafka/rdkafka.h": {"ingest/kafka_sink.c", "ingest/kafka_source.c", "tools/demo/mock_broker.c"},
     "librdkafka/rdkafka_mock.h": None,
-    "curl/curl.h": None,
+    "curl/curl.h": {"ingest/schema_registry.c", "query/http_client.c"},
     "microhttpd.h": {"query/http_server.c"},
     "archive.h": None,
     "archive_entry.h": None,
