@@ -1,5 +1,6 @@
 #include "ingest/pipeline.h"
 
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "engine/file_io.h"
 #include "format/segment/row_batch.h"
 #include "ingest/avro_encode.h"
 #include "ingest/confluent_frame.h"
@@ -367,6 +369,74 @@ static void a_broker_that_is_away_is_a_state(void **state)
     assert_int_equal(counters(self, "trades").rows, 200);
 }
 
+static int refuse_writes(void *context, enum k2_file_operation operation)
+{
+    return operation == K2_FILE_WRITE ? *(const int *)context : 0;
+}
+
+static void wait_for_state(struct fixture *self, enum k2_pipeline_state state)
+{
+    struct k2_pipeline_stats stats = {0};
+    for (int64_t end = test_now_ns() + INT64_C(1000000000) * WAIT_SECONDS; test_now_ns() < end;) {
+        k2_pipeline_stats(self->pipeline, &stats);
+        if (stats.state == state) {
+            return;
+        }
+        (void)usleep(5000);
+    }
+    fail_msg("state %s, not %s", k2_pipeline_state_name(stats.state),
+             k2_pipeline_state_name(state));
+}
+
+static void a_full_disk_is_a_state(void **state)
+{
+    static int full = ENOSPC;
+    struct fixture *self = *state;
+    struct sender sender;
+    add_schema(self);
+    open_sender(self, &sender);
+    send_trades(self, &sender, 1, 0, 100, 5);
+    send_trades(self, &sender, 1, 0, 10, 6); // conflicts: letters that must not be doubled
+    start(self);
+    wait_for(self, 110);
+    k2_file_set_hook(refuse_writes, &full);
+    send_trades(self, &sender, 1, 100, 300, 5);
+    send_trades(self, &sender, 1, 100, 110, 6);
+    wait_for_state(self, K2_PIPELINE_FULL);
+    (void)usleep(2500000); // it tries again and again
+    assert_int_equal(counters(self, "trades").rows, 100);
+    k2_file_set_hook(NULL, NULL);
+    wait_for(self, 320);
+    wait_for_state(self, K2_PIPELINE_RUNNING);
+    send_trades(self, &sender, 1, 300, 400, 5);
+    wait_for(self, 420);
+    close_sender(self, &sender);
+    assert_int_equal(counters(self, "trades").rows, 400);
+    assert_int_equal(counters(self, "_deadletter").rows, 20);
+}
+
+static void a_failed_disk_ends_the_intake_and_loses_nothing(void **state)
+{
+    static int failed = EIO;
+    struct fixture *self = *state;
+    struct sender sender;
+    add_schema(self);
+    open_sender(self, &sender);
+    send_trades(self, &sender, 1, 0, 100, 5);
+    start(self);
+    wait_for(self, 100);
+    k2_file_set_hook(refuse_writes, &failed);
+    send_trades(self, &sender, 1, 100, 200, 5);
+    close_sender(self, &sender);
+    wait_for_state(self, K2_PIPELINE_FAILED);
+    k2_file_set_hook(NULL, NULL);
+    stop(self);
+    open_store(self);
+    start(self);
+    wait_for(self, 100);
+    assert_int_equal(counters(self, "trades").rows, 200);
+}
+
 static void starting_names_what_is_not_there(void **state)
 {
     struct fixture *self = *state;
@@ -390,6 +460,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unknown_schema_holds_its_partition, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_topic_made_anew_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_broker_that_is_away_is_a_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_a_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_disk_ends_the_intake_and_loses_nothing, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(starting_names_what_is_not_there, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
