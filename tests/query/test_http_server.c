@@ -1,8 +1,10 @@
 // The server from outside, with raw sockets: what is refused, what is kept, how answers end.
 #include "query/http_server.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -423,6 +425,66 @@ static void answers_and_heads_have_a_deadline(void **state)
     start(fixture, &(struct k2_http_server_options){0});
 }
 
+// Asks for everything that reads the engine until told to stop.
+struct asker {
+    const struct fixture *fixture;
+    atomic_bool stop;
+    unsigned answers, failures;
+};
+
+static void *ask_on_and_on(void *context)
+{
+    struct asker *asker = context;
+    static const char *const targets[] = {
+        "/v1/trades?symbol=bhp&limit=3", "/v1/symbols", "/v1/instruments", "/v1/stats",
+        "/v1/snapshots?limit=2",         "/metrics",    "/health",         "/v1/tables",
+        "/v1/trades?as_of=1&limit=2",    "/v1/quotes",
+    };
+    while (!atomic_load(&asker->stop)) {
+        char request[160];
+        struct raw_answer answer;
+        int size = snprintf(request, sizeof request,
+                            "GET %s HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n",
+                            targets[asker->answers % (sizeof targets / sizeof targets[0])]);
+        raw_http_ask(asker->fixture->port, request, (size_t)size, &answer);
+        asker->failures += answer.status != 200;
+        asker->answers++;
+        raw_answer_free(&answer);
+    }
+    return NULL;
+}
+
+static void answers_see_what_the_same_process_commits(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asker askers[3] = {{.fixture = fixture}, {.fixture = fixture}, {.fixture = fixture}};
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_on_and_on, &askers[i]), 0);
+    }
+    for (int64_t i = 0; i < 100; i++) {
+        char symbol[16], request[160];
+        struct k2_commit_outcome outcome;
+        struct raw_answer answer;
+        (void)snprintf(symbol, sizeof symbol, "NEW%d", (int)i);
+        const struct test_trade trade = {symbol, i, 1000000 + i, 1, 1};
+        test_store_commit(&fixture->store, &trade, 1, K2_NUMBERING_SPARSE, &outcome);
+        int size = snprintf(request, sizeof request,
+                            "GET /v1/trades?symbol=new%d&format=csv&fields=symbol HTTP/1.0\r\n\r\n",
+                            (int)i);
+        raw_http_ask(fixture->port, request, (size_t)size, &answer);
+        assert_non_null(answer.body);
+        assert_memory_equal(answer.body, "symbol\nNEW", 10);
+        raw_answer_free(&answer);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        atomic_store(&askers[i].stop, true);
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(askers[i].answers > 10);
+        assert_int_equal(askers[i].failures, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +499,7 @@ int main(void)
         cmocka_unit_test(slow_clients_hold_up_nobody_and_not_the_end),
         cmocka_unit_test(a_client_that_leaves_stops_its_scan),
         cmocka_unit_test(answers_and_heads_have_a_deadline),
+        cmocka_unit_test(answers_see_what_the_same_process_commits),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
