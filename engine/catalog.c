@@ -3,6 +3,7 @@
 
 #include "engine/engine_state.h"
 #include "engine/index_records.h"
+#include "engine/journal.h"
 #include "engine/plan.h"
 #include "format/base/alloc.h"
 
@@ -143,19 +144,37 @@ static enum k2_status put_table(struct k2_store_txn *txn, uint16_t id, uint32_t 
     return status;
 }
 
-enum k2_status k2_catalog_put_builtin(struct k2_store_txn *txn, struct k2_error *error)
+enum k2_status k2_catalog_put_builtin(struct k2_engine *engine, struct k2_store_txn *txn,
+                                      struct k2_error *error)
 {
+    uint16_t id = (uint16_t)atomic_load(&engine->table_count);
     enum k2_status status = K2_OK;
     const char *name;
     for (uint16_t i = 0; status == K2_OK && (name = k2_schema_builtin_name(i)) != NULL; i++) {
         struct k2_schema *schema = NULL;
+        if (k2_engine_table(engine, k2_slice_of(name)) != NULL) {
+            continue;
+        }
         status = k2_schema_builtin(&schema, name, error);
         if (status == K2_OK) {
-            status = put_table(txn, (uint16_t)(i + 1), 1, schema, error);
+            status = put_table(txn, ++id, 1, schema, error);
         }
         k2_schema_destroy(schema);
     }
     return status;
+}
+
+// A table, or a newer schema of one, on its way into the index.
+struct new_table {
+    uint16_t id;
+    uint32_t version;
+    const struct k2_schema *schema;
+};
+
+static enum k2_status put_new_table(void *context, struct k2_store_txn *txn, struct k2_error *error)
+{
+    const struct new_table *table = context;
+    return put_table(txn, table->id, table->version, table->schema, error);
 }
 
 enum k2_status k2_engine_add_table(struct k2_engine *engine, struct k2_schema **schema,
@@ -170,18 +189,16 @@ enum k2_status k2_engine_add_table(struct k2_engine *engine, struct k2_schema **
         id = known->id;
         version = known->schema_version + 1;
     }
-    struct k2_store_txn *txn = NULL;
     if (status == K2_OK) {
-        status = k2_store_begin(engine->store, true, &txn, error);
+        struct new_table added = {id, version, *schema};
+        struct k2_journal_entry entry = {
+            .kind = K2_JOURNAL_SCHEMA,
+            .name = k2_slice_of((*schema)->table),
+            .number = (int64_t)((uint64_t)id << 32 | version),
+            .value = k2_slice_of((*schema)->source),
+        };
+        status = k2_journal_write(engine, &entry, 1, put_new_table, &added, error);
     }
-    if (status == K2_OK) {
-        status = put_table(txn, id, version, *schema, error);
-    }
-    if (status != K2_OK) {
-        k2_store_abort(txn);
-        return status;
-    }
-    status = k2_store_commit(txn, error);
     if (status != K2_OK) {
         return status;
     }

@@ -89,8 +89,7 @@ static enum k2_status check_segments(struct check *self, struct k2_error *error)
     return status;
 }
 
-// Every column by its checksum, the hidden ones too.
-static enum k2_status check_columns(const struct k2_row_group_view *view, struct k2_error *error)
+enum k2_status k2_check_columns(const struct k2_row_group_view *view, struct k2_error *error)
 {
     size_t column_count;
     const struct k2_group_column *columns = k2_row_group_view_columns(view, &column_count);
@@ -206,7 +205,7 @@ static enum k2_status check_group(struct check *self, const struct k2_table *tab
         status = k2_fail(error, K2_CORRUPT, "the index says something else of it");
     }
     if (status == K2_OK) {
-        status = check_columns(view, error);
+        status = k2_check_columns(view, error);
     }
     if (status == K2_OK && self->options->deep) {
         status = check_values(view, table->schema, error);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "format/segment/row_group_view.h"
 
 struct k2_check_options {
     bool deep; // decode every value and compare order and ranges, too
@@ -18,3 +19,7 @@ struct k2_check_report {
 K2_MUST_CHECK enum k2_status k2_check(struct k2_engine *engine,
                                       const struct k2_check_options *options,
                                       struct k2_check_report *report, struct k2_error *error);
+
+// Every column of a group by its checksum, the hidden ones too.
+K2_MUST_CHECK enum k2_status k2_check_columns(const struct k2_row_group_view *view,
+                                              struct k2_error *error);

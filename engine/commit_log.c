@@ -8,11 +8,11 @@
 // A value: varint count of entries, i64 time (us) and the tables before the first entry (varint
 // count, then varint id, varint rows each); then per entry varint time delta (us), varint
 // operation | table count << 3, and per table varint id, varint rows added.
-enum { CHUNK_COMMITS = 256, NS_PER_US = 1000 };
+enum { NS_PER_US = 1000 };
 
 static uint64_t chunk_of(uint64_t id)
 {
-    return (id - 1) / CHUNK_COMMITS;
+    return (id - 1) / K2_COMMIT_LOG_CHUNK;
 }
 
 static void add_rows(struct k2_snapshot *snapshot, uint16_t table_id, uint64_t rows)
@@ -76,7 +76,7 @@ static enum k2_status read_chunk(struct k2_slice value, uint64_t chunk, uint64_t
 {
     struct k2_byte_reader reader = {.rest = value};
     uint64_t entry_count = read_head(&reader, snapshot);
-    snapshot->id = chunk * CHUNK_COMMITS;
+    snapshot->id = chunk * K2_COMMIT_LOG_CHUNK;
     for (uint64_t i = 0; i < entry_count && snapshot->id < last; i++) {
         struct k2_snapshot next = *snapshot;
         read_entry(&reader, &next);
@@ -138,7 +138,7 @@ enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns, bool 
     uint64_t low = 0, high = chunk_of(snapshot->id); // the answer's chunk is in [low, high]
     while (status == K2_OK && low < high) {
         uint64_t middle = high - (high - low) / 2;
-        status = k2_commit_log_get(txn, middle * CHUNK_COMMITS + 1, found, snapshot, error);
+        status = k2_commit_log_get(txn, middle * K2_COMMIT_LOG_CHUNK + 1, found, snapshot, error);
         if (snapshot->time_ns <= time_ns) {
             low = middle;
         } else {
@@ -152,7 +152,7 @@ enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns, bool 
     }
     if (status == K2_OK && *found) {
         status = read_chunk(value, low, UINT64_MAX, time_ns, snapshot, error);
-        *found = snapshot->id > low * CHUNK_COMMITS;
+        *found = snapshot->id > low * K2_COMMIT_LOG_CHUNK;
     }
     return status;
 }

@@ -7,6 +7,8 @@
 #include "engine/snapshot.h"
 #include "engine/store.h"
 
+enum { K2_COMMIT_LOG_CHUNK = 256 };
+
 // Appends `snapshot` (its id = newest + 1; of its tables only table_id and added count).
 K2_MUST_CHECK enum k2_status k2_commit_log_append(struct k2_store_txn *txn,
                                                   const struct k2_snapshot *snapshot,

@@ -7,6 +7,7 @@
 #include "engine/file_io.h"
 #include "engine/garbage.h"
 #include "engine/instruments.h"
+#include "engine/journal.h"
 #include "engine/plan.h"
 #include "engine/publish.h"
 #include "engine/row_order.h"
@@ -47,6 +48,10 @@ struct compaction {
     struct k2_row_batch *batch; // owned: the window
     uint32_t *order;            // owned
     struct k2_buffer scratch;
+    // All progress markers: the inputs, whose groups have them, go away.
+    struct k2_progress_marker *markers; // owned; they point into `marker_bytes`
+    size_t marker_count;
+    struct k2_buffer marker_bytes;
 };
 
 static bool has_segment(const struct compaction *self, uint64_t segment_id)
@@ -104,6 +109,25 @@ static enum k2_status find_inputs(struct compaction *self, struct k2_error *erro
     return status;
 }
 
+static void forget_inputs(struct compaction *self)
+{
+    for (size_t i = 0; i < self->input_count; i++) {
+        k2_plan_close(&self->inputs[i].plan);
+    }
+    self->input_count = self->segment_count = 0;
+    self->rows_total = 0;
+}
+
+// The headers of the inputs tell of the commits that wrote them; before they go, `_log` does, which
+// thereby becomes an input itself.
+static enum k2_status log_commits(struct compaction *self, struct k2_error *error)
+{
+    enum k2_status status = k2_journal_write_commits(self->engine, error);
+    k2_tail_seal(self->engine, &self->engine->tail, true);
+    forget_inputs(self);
+    return status == K2_OK ? find_inputs(self, error) : status;
+}
+
 static enum k2_status load_segments(struct compaction *self, struct k2_error *error)
 {
     struct k2_store_txn *txn;
@@ -126,6 +150,46 @@ static enum k2_status load_segments(struct compaction *self, struct k2_error *er
         }
     }
     k2_store_abort(txn);
+    return status;
+}
+
+static enum k2_status load_markers(struct compaction *self, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    struct k2_store_cursor cursor = {0};
+    enum k2_status status = k2_store_begin(self->engine->store, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = k2_store_cursor_open(txn, K2_STORE_PROGRESS, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
+    }
+    while (status == K2_OK && cursor.found) {
+        struct k2_progress_marker *grown =
+            k2_realloc(self->markers, self->marker_count + 1, sizeof *grown);
+        if (grown == NULL) {
+            status = k2_fail(error, K2_NO_MEMORY, "compact: out of memory");
+            break;
+        }
+        self->markers = grown;
+        self->markers[self->marker_count++] = (struct k2_progress_marker){
+            {NULL, cursor.key.size_bytes}, {NULL, cursor.value.size_bytes}};
+        k2_put_bytes(&self->marker_bytes, cursor.key.data, cursor.key.size_bytes);
+        k2_put_bytes(&self->marker_bytes, cursor.value.data, cursor.value.size_bytes);
+        status = k2_store_next(&cursor, error);
+    }
+    k2_store_cursor_close(&cursor);
+    k2_store_abort(txn);
+    if (status == K2_OK) {
+        status = k2_buffer_check(&self->marker_bytes, "progress", error);
+    }
+    const uint8_t *bytes = self->marker_bytes.data;
+    for (size_t i = 0; i < self->marker_count && status == K2_OK; i++) {
+        self->markers[i].key.data = bytes;
+        self->markers[i].value.data = bytes + self->markers[i].key.size_bytes;
+        bytes = self->markers[i].value.data + self->markers[i].value.size_bytes;
+    }
     return status;
 }
 
@@ -171,6 +235,8 @@ static enum k2_status write_group(struct compaction *self, const struct k2_table
     self->info.part_count = last ? self->info.part + 1 : 0; // the last part tells how many
     self->info.inputs = last ? self->segments : NULL;
     self->info.input_count = last ? self->segment_count : 0;
+    self->info.markers = self->markers;
+    self->info.marker_count = self->info.part == 0 ? self->marker_count : 0;
     enum k2_status status =
         k2_publish_write(self->engine, &self->output, table, self->batch, order, rows, &self->info,
                          &self->scratch, &self->groups[self->group_count], error);
@@ -444,6 +510,9 @@ static enum k2_status rewrite(struct compaction *self, struct k2_error *error)
         return k2_fail(error, K2_NO_MEMORY, "compact: out of memory");
     }
     enum k2_status status = load_segments(self, error);
+    if (status == K2_OK) {
+        status = load_markers(self, error);
+    }
     for (size_t i = 0; i < self->input_count && status == K2_OK; i++) {
         status = rewrite_table(self, self->inputs[i].table, i + 1 == self->input_count, error);
     }
@@ -461,10 +530,10 @@ static void clean_up(struct compaction *self, enum k2_status status)
         k2_engine_segment_path(self->engine, self->finished[i].segment_id, ".k2s", path);
         (void)k2_file_unlink(path, NULL);
     }
-    for (size_t i = 0; i < self->input_count; i++) {
-        k2_plan_close(&self->inputs[i].plan);
-    }
+    forget_inputs(self);
     k2_row_batch_destroy(self->batch);
+    k2_buffer_deinit(&self->marker_bytes);
+    k2_free(self->markers);
     k2_buffer_deinit(&self->scratch);
     k2_free(self->segments);
     k2_free(self->finished);
@@ -488,11 +557,15 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
     self->engine = engine;
     self->options = options;
     k2_buffer_init(&self->scratch, group_ceiling_bytes);
+    k2_buffer_init(&self->marker_bytes, 16 << 20);
     k2_tail_seal(engine, &engine->tail, true);
     enum k2_status status =
         count_live(engine, &report->segments_before, &report->bytes_before, error);
     if (status == K2_OK) {
         status = find_inputs(self, error);
+    }
+    if (status == K2_OK && self->input_count > 0) {
+        status = log_commits(self, error);
     }
     if (status == K2_OK && self->input_count > 0) {
         status = rewrite(self, error);

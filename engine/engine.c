@@ -130,7 +130,7 @@ static enum k2_status initialise(struct k2_engine *engine, struct k2_store_txn *
     if (status == K2_OK) {
         status = put_meta(txn, "store_id", id, error);
     }
-    return status == K2_OK ? k2_catalog_put_builtin(txn, error) : status;
+    return status;
 }
 
 // The names of a new store survive a power cut, like its rows.
@@ -206,6 +206,12 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
         engine->run_base = engine->newest.id;
         struct k2_index_value value = k2_index_value_number(engine->run);
         status = put_meta(txn, "run", k2_index_value_slice(&value), error);
+    }
+    if (status == K2_OK) {
+        status = k2_engine_load_tables(engine, txn, error);
+    }
+    if (status == K2_OK) {
+        status = k2_catalog_put_builtin(engine, txn, error);
     }
     if (status == K2_OK) {
         status = k2_engine_load_tables(engine, txn, error);

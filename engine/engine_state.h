@@ -48,6 +48,7 @@ struct k2_engine {
     uint64_t newest_segment;
     struct k2_snapshot newest; // as of the last commit of this handle
     struct k2_tail tail;
+    uint32_t journal_sequence; // rows of `_log` that this run wrote
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
     bool broken; // a commit ended unclear: refuse everything until it is opened again
@@ -61,9 +62,10 @@ k2_engine_load_tables(struct k2_engine *engine, struct k2_store_txn *txn, struct
 // when the clock goes back.
 int64_t k2_engine_next_time_ns(const struct k2_engine *engine);
 
-// Writes the built-in tables into the index of a new store.
-K2_MUST_CHECK enum k2_status k2_catalog_put_builtin(struct k2_store_txn *txn,
-                                                    struct k2_error *error);
+// Writes the built-in tables that the engine has not loaded into the index: all of a new store, and
+// those that came later.
+K2_MUST_CHECK enum k2_status
+k2_catalog_put_builtin(struct k2_engine *engine, struct k2_store_txn *txn, struct k2_error *error);
 
 // The path of a segment file below the store, `suffix` ".k2s" or ".tmp".
 enum { K2_PATH_BYTES = 4096 };

@@ -5,6 +5,7 @@
 #include "engine/commit_log.h"
 #include "engine/engine_state.h"
 #include "engine/index_records.h"
+#include "engine/journal.h"
 #include "format/base/alloc.h"
 #include "format/base/timestamp.h"
 
@@ -212,36 +213,42 @@ static enum k2_status check_new_tag(struct k2_store_txn *txn, struct k2_slice na
     return status;
 }
 
+static enum k2_status put_tag(void *context, struct k2_store_txn *txn, struct k2_error *error)
+{
+    const struct k2_journal_entry *entry = context;
+    struct k2_index_value value = k2_index_value_number((uint64_t)entry->number);
+    return k2_store_put(txn, K2_STORE_TAG, entry->name, k2_index_value_slice(&value), error);
+}
+
+static enum k2_status delete_tag(void *context, struct k2_store_txn *txn, struct k2_error *error)
+{
+    const struct k2_journal_entry *entry = context;
+    return k2_store_delete(txn, K2_STORE_TAG, entry->name, error);
+}
+
 enum k2_status k2_tag_set(struct k2_engine *engine, struct k2_slice name, uint64_t snapshot,
                           struct k2_error *error)
 {
     struct k2_store_txn *txn;
-    enum k2_status status = k2_store_begin(engine->store, true, &txn, error);
+    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
     if (status != K2_OK) {
         return status;
     }
     status = check_new_tag(txn, name, snapshot, error);
-    struct k2_index_value value = k2_index_value_number(snapshot);
-    if (status == K2_OK) {
-        status = k2_store_put(txn, K2_STORE_TAG, name, k2_index_value_slice(&value), error);
-    }
-    if (status != K2_OK) {
-        k2_store_abort(txn);
-        return status;
-    }
-    return k2_store_commit(txn, error);
+    k2_store_abort(txn);
+    struct k2_journal_entry entry = {K2_JOURNAL_TAG, name, (int64_t)snapshot, {0}};
+    return status == K2_OK ? k2_journal_write(engine, &entry, 1, put_tag, &entry, error) : status;
 }
 
 enum k2_status k2_tag_delete(struct k2_engine *engine, struct k2_slice name, struct k2_error *error)
 {
     struct k2_store_txn *txn;
     struct k2_slice value;
-    bool found;
-    enum k2_status status = k2_store_begin(engine->store, true, &txn, error);
+    bool found = false;
+    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
     if (status != K2_OK) {
         return status;
     }
-    found = false;
     if (is_tag(name)) {
         status = k2_store_get(txn, K2_STORE_TAG, name, &found, &value, error);
     }
@@ -250,12 +257,8 @@ enum k2_status k2_tag_delete(struct k2_engine *engine, struct k2_slice name, str
             k2_fail(error, K2_NOT_FOUND, "tag %.*s: there is none",
                     (int)(name.size_bytes < 80 ? name.size_bytes : 80), (const char *)name.data);
     }
-    if (status == K2_OK) {
-        status = k2_store_delete(txn, K2_STORE_TAG, name, error);
-    }
-    if (status != K2_OK) {
-        k2_store_abort(txn);
-        return status;
-    }
-    return k2_store_commit(txn, error);
+    k2_store_abort(txn);
+    struct k2_journal_entry entry = {K2_JOURNAL_TAG, name, 0, {0}};
+    return status == K2_OK ? k2_journal_write(engine, &entry, 1, delete_tag, &entry, error)
+                           : status;
 }

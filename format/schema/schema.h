@@ -88,8 +88,8 @@ K2_MUST_CHECK enum k2_status k2_schema_parse(struct k2_schema **schema, const ch
                                              struct k2_slice json, struct k2_error *error);
 void k2_schema_destroy(struct k2_schema *schema);
 
-// The built-in tables: trades, quotes, book, reference_data and the internal _deadletter. NULL
-// after the last.
+// The built-in tables: trades, quotes, book, reference_data and the internal ones
+// _deadletter and _log. NULL after the last.
 const char *k2_schema_builtin_name(size_t index);
 K2_MUST_CHECK enum k2_status k2_schema_builtin(struct k2_schema **schema, const char *table,
                                                struct k2_error *error); // K2_NOT_FOUND

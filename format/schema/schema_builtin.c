@@ -19,6 +19,7 @@ EMBED(k2_avsc_quotes, "format/schema/quotes.avsc");
 EMBED(k2_avsc_book, "format/schema/book.avsc");
 EMBED(k2_avsc_reference_data, "format/schema/reference_data.avsc");
 EMBED(k2_avsc_deadletter, "format/schema/_deadletter.avsc");
+EMBED(k2_avsc_log, "format/schema/_log.avsc");
 
 static const struct {
     const char *table;
@@ -29,6 +30,7 @@ static const struct {
     {"book", k2_avsc_book_begin, k2_avsc_book_end},
     {"reference_data", k2_avsc_reference_data_begin, k2_avsc_reference_data_end},
     {"_deadletter", k2_avsc_deadletter_begin, k2_avsc_deadletter_end},
+    {"_log", k2_avsc_log_begin, k2_avsc_log_end},
 };
 
 enum { BUILTIN_COUNT = sizeof builtins / sizeof builtins[0] };

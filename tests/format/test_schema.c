@@ -44,6 +44,7 @@ static void columns_stand_in_the_documented_order(void **state)
                            "is_active ingestion_timestamp vendor_data"},
         {"_deadletter", "exchange symbol timestamp epoch sequence reason detail source position "
                         "payload payload_truncated"},
+        {"_log", "exchange symbol timestamp epoch sequence name number value"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_string_equal(k2_schema_builtin_name(i), rows[i].table);

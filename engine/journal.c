@@ -1,0 +1,210 @@
+#include "engine/journal.h"
+
+#include <assert.h>
+
+#include "engine/commit_log.h"
+#include "engine/engine_state.h"
+#include "engine/index_records.h"
+#include "engine/instruments.h"
+#include "engine/publish.h"
+#include "engine/row_order.h"
+#include "format/base/alloc.h"
+
+static const size_t group_ceiling_bytes = (size_t)1 << 30;
+
+static enum k2_status add_entry(struct k2_engine *engine, struct k2_row_batch *batch,
+                                const struct k2_journal_entry *entry, struct k2_error *error)
+{
+    const struct k2_schema *schema = batch->schema;
+    struct k2_row_key key = {.time_ns = k2_engine_next_time_ns(engine)};
+    size_t row;
+    enum k2_status status = k2_instrument_intern(engine, k2_slice_of("_k2"),
+                                                 k2_slice_of(entry->kind), &key.instrument, error);
+    if (status == K2_OK) {
+        key.sequence = (int64_t)(engine->run << 32 | ++engine->journal_sequence);
+        status = k2_row_batch_add(batch, &key, 0, &row, error);
+    }
+    if (status == K2_OK) {
+        k2_row_batch_set_value(batch, row, (size_t)k2_schema_find(schema, k2_slice_of("number")),
+                               entry->number);
+        status = k2_row_batch_set_text(
+            batch, row, (size_t)k2_schema_find(schema, k2_slice_of("name")), entry->name, error);
+    }
+    if (status == K2_OK) {
+        status = k2_row_batch_set_text(
+            batch, row, (size_t)k2_schema_find(schema, k2_slice_of("value")), entry->value, error);
+    }
+    return status;
+}
+
+static enum k2_status write_group(struct k2_engine *engine, const struct k2_table *table,
+                                  const struct k2_row_batch *batch, struct k2_new_group *group,
+                                  struct k2_error *error)
+{
+    struct k2_row_group_info info = {
+        .commit = engine->newest.id,
+        .commit_time_ns = engine->newest.time_ns,
+        .part_count = 1,
+    };
+    struct k2_buffer scratch;
+    k2_buffer_init(&scratch, group_ceiling_bytes);
+    uint32_t *order = k2_alloc_zero(batch->row_count, sizeof *order);
+    enum k2_status status = order == NULL ? k2_fail(error, K2_NO_MEMORY, "log: out of memory")
+                                          : k2_row_order(batch, order, error);
+    if (status == K2_OK) {
+        status = k2_publish_write(engine, &engine->tail, table, batch, order, batch->row_count,
+                                  &info, &scratch, group, error);
+    }
+    if (status == K2_OK) {
+        status = k2_tail_sync(engine, &engine->tail, error);
+    }
+    k2_free(order);
+    k2_buffer_deinit(&scratch);
+    return status;
+}
+
+static enum k2_status commit_group(struct k2_engine *engine, const struct k2_new_group *group,
+                                   k2_journal_change *change, void *context, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    enum k2_status status = k2_store_begin(engine->store, true, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = change(context, txn, error);
+    if (status == K2_OK) {
+        status = k2_publish_add(txn, group, error);
+    }
+    if (status == K2_OK) {
+        status = k2_publish_count(txn, group->table, group->record.row_count, 0, 0, 0, error);
+    }
+    if (status == K2_OK) {
+        status = k2_publish_tail(engine, &engine->tail, 1, txn, error);
+    }
+    if (status == K2_OK) {
+        status = k2_instruments_store(engine, txn, error);
+    }
+    if (status != K2_OK) {
+        k2_store_abort(txn);
+        return status;
+    }
+    status = k2_store_commit(txn, error);
+    engine->broken = status != K2_OK && status != K2_NO_SPACE;
+    return status;
+}
+
+enum k2_status k2_journal_write(struct k2_engine *engine, const struct k2_journal_entry *entries,
+                                size_t entry_count, k2_journal_change *change, void *context,
+                                struct k2_error *error)
+{
+    const struct k2_table *table = k2_engine_table(engine, k2_slice_of(K2_JOURNAL_TABLE));
+    struct k2_row_batch *batch = NULL;
+    struct k2_new_group group;
+    assert(engine->mode != K2_ENGINE_READ && table != NULL && entry_count > 0);
+    if (engine->broken) {
+        return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
+                       engine->path);
+    }
+    enum k2_status status = k2_row_batch_create(&batch, table->schema, entry_count, false, error);
+    for (size_t i = 0; i < entry_count && status == K2_OK; i++) {
+        status = add_entry(engine, batch, &entries[i], error);
+    }
+    if (status == K2_OK) {
+        status = write_group(engine, table, batch, &group, error);
+        if (status == K2_OK) {
+            status = commit_group(engine, &group, change, context, error);
+        }
+        if (status != K2_OK) {
+            k2_tail_seal(engine, &engine->tail, engine->broken);
+        }
+    }
+    k2_row_batch_destroy(batch);
+    if (status == K2_OK) {
+        engine->tail.committed_bytes = engine->tail.written_bytes;
+        engine->tail.group_count++;
+        k2_instruments_committed(engine);
+    }
+    return status;
+}
+
+// The chunks of the commit log that changed since they were written, as entries.
+struct commit_chunks {
+    struct k2_journal_entry *entries; // owned
+    size_t count;
+    struct k2_buffer bytes;
+    uint64_t newest; // the commit up to which they go
+};
+
+static const char logged_name[] = "logged"; // the newest commit that `_log` knows
+
+static enum k2_status note_logged(void *context, struct k2_store_txn *txn, struct k2_error *error)
+{
+    const struct commit_chunks *chunks = context;
+    struct k2_index_value value = k2_index_value_number(chunks->newest);
+    return k2_store_put(txn, K2_STORE_META, k2_slice_of(logged_name), k2_index_value_slice(&value),
+                        error);
+}
+
+static enum k2_status collect_chunks(struct k2_store_txn *txn, struct k2_store_cursor *cursor,
+                                     struct commit_chunks *chunks, struct k2_error *error)
+{
+    struct k2_slice value;
+    bool found;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_META, k2_slice_of(logged_name), &found, &value, error);
+    uint64_t logged = status == K2_OK && found ? k2_index_number(value) : 0;
+    struct k2_index_key key = k2_index_key_id(logged / K2_COMMIT_LOG_CHUNK, 8);
+    if (status == K2_OK && logged < chunks->newest) {
+        status = k2_store_seek(cursor, k2_index_key_slice(&key), error);
+    }
+    while (status == K2_OK && cursor->found && chunks->count < K2_GROUP_ROWS) {
+        struct k2_journal_entry *grown =
+            k2_realloc(chunks->entries, chunks->count + 1, sizeof *grown);
+        if (grown == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "log: out of memory");
+        }
+        chunks->entries = grown;
+        // The bytes move while the buffer grows: until the end only their sizes are known.
+        chunks->entries[chunks->count++] = (struct k2_journal_entry){
+            .kind = K2_JOURNAL_COMMITS,
+            .number = (int64_t)k2_index_key_get(cursor->key, 0, 8),
+            .value = {NULL, cursor->value.size_bytes},
+        };
+        k2_put_bytes(&chunks->bytes, cursor->value.data, cursor->value.size_bytes);
+        status = k2_store_next(cursor, error);
+    }
+    if (status == K2_OK && cursor->found) {
+        chunks->newest = k2_index_key_get(cursor->key, 0, 8) * K2_COMMIT_LOG_CHUNK;
+    }
+    return status == K2_OK ? k2_buffer_check(&chunks->bytes, "log", error) : status;
+}
+
+enum k2_status k2_journal_write_commits(struct k2_engine *engine, struct k2_error *error)
+{
+    struct commit_chunks chunks = {.newest = engine->newest.id};
+    struct k2_store_cursor cursor = {0};
+    struct k2_store_txn *txn;
+    k2_buffer_init(&chunks.bytes, group_ceiling_bytes / 2);
+    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = k2_store_cursor_open(txn, K2_STORE_COMMIT, &cursor, error);
+    if (status == K2_OK) {
+        status = collect_chunks(txn, &cursor, &chunks, error);
+    }
+    k2_store_cursor_close(&cursor);
+    k2_store_abort(txn);
+    size_t offset = 0;
+    for (size_t i = 0; status == K2_OK && i < chunks.count; i++) {
+        chunks.entries[i].value.data = chunks.bytes.data + offset;
+        offset += chunks.entries[i].value.size_bytes;
+    }
+    if (status == K2_OK && chunks.count > 0) {
+        status =
+            k2_journal_write(engine, chunks.entries, chunks.count, note_logged, &chunks, error);
+    }
+    k2_free(chunks.entries);
+    k2_buffer_deinit(&chunks.bytes);
+    return status;
+}

@@ -1,0 +1,38 @@
+// The table `_log`: what the index knows beside rows, as rows of segments, so that `k2 repair` can
+// make the index again without it.
+//
+// Tags and schemas are written when they are set, in one transaction with the index. The commit log
+// is written by a rewrite, which takes away the headers that tell of the commits before it. Such a
+// group belongs to no commit: it stands by itself, has the number of the newest snapshot and makes
+// none of its own. Belongs to the writer's thread.
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/store.h"
+
+#define K2_JOURNAL_TABLE "_log"
+#define K2_JOURNAL_TAG "tag"
+#define K2_JOURNAL_SCHEMA "schema"
+#define K2_JOURNAL_COMMITS "commits"
+
+struct k2_journal_entry {
+    const char *kind;      // K2_JOURNAL_...
+    struct k2_slice name;  // the tag, or the table
+    int64_t number;        // see format/schema/_log.avsc
+    struct k2_slice value; // borrowed
+};
+
+// Changes the index in the transaction that makes the entries count.
+typedef enum k2_status k2_journal_change(void *context, struct k2_store_txn *txn,
+                                         struct k2_error *error);
+
+// Makes the entries and the change durable, together or not at all. Failures are those of
+// k2_commit_finish.
+K2_MUST_CHECK enum k2_status k2_journal_write(struct k2_engine *engine,
+                                              const struct k2_journal_entry *entries,
+                                              size_t entry_count, k2_journal_change *change,
+                                              void *context, struct k2_error *error);
+
+// Writes what the commit log has gained since it was written last.
+K2_MUST_CHECK enum k2_status k2_journal_write_commits(struct k2_engine *engine,
+                                                      struct k2_error *error);
