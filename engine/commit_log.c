@@ -15,24 +15,32 @@ static uint64_t chunk_of(uint64_t id)
     return (id - 1) / K2_COMMIT_LOG_CHUNK;
 }
 
-static void add_rows(struct k2_snapshot *snapshot, uint16_t table_id, uint64_t rows)
+// Counts `rows` to a table of the state, as part of what its last commit added.
+static void add_rows(struct k2_snapshot *state, uint16_t table_id, uint64_t rows)
 {
-    for (size_t i = 0; i < snapshot->table_count; i++) {
-        snapshot->tables[i].added = 0;
-    }
-    if (rows == 0) {
-        return;
-    }
     size_t place = 0;
-    while (place < snapshot->table_count && snapshot->tables[place].table_id != table_id) {
+    while (place < state->table_count && state->tables[place].table_id != table_id) {
         place++;
     }
-    if (place == snapshot->table_count && place < K2_MAX_SNAPSHOT_TABLES) {
-        snapshot->tables[snapshot->table_count++].table_id = table_id;
-        snapshot->tables[place].rows = 0;
+    if (place == K2_MAX_SNAPSHOT_TABLES) {
+        return; // the engine has no more tables than that
     }
-    if (place < snapshot->table_count) {
-        snapshot->tables[place].rows += rows;
+    if (place == state->table_count) {
+        state->table_count++;
+        state->tables[place].table_id = table_id;
+        state->tables[place].rows = 0;
+        state->tables[place].added = 0;
+    }
+    state->tables[place].rows += rows;
+    state->tables[place].added += rows;
+}
+
+static void read_tables(struct k2_byte_reader *reader, uint64_t table_count,
+                        struct k2_snapshot *state)
+{
+    for (uint64_t i = 0; i < table_count && !reader->truncated; i++) {
+        uint16_t table_id = (uint16_t)k2_read_varint(reader);
+        add_rows(state, table_id, k2_read_varint(reader));
     }
 }
 
@@ -42,31 +50,26 @@ static uint64_t read_head(struct k2_byte_reader *reader, struct k2_snapshot *sta
     memset(state, 0, sizeof *state);
     uint64_t entry_count = k2_read_varint(reader);
     state->time_ns = k2_read_i64(reader);
-    uint64_t table_count = k2_read_varint(reader);
-    for (uint64_t i = 0; i < table_count && !reader->truncated; i++) {
-        uint16_t table_id = (uint16_t)k2_read_varint(reader);
-        add_rows(state, table_id, k2_read_varint(reader));
-    }
+    read_tables(reader, k2_read_varint(reader), state);
     return entry_count;
 }
 
-static void read_entry(struct k2_byte_reader *reader, struct k2_snapshot *state)
+// The entry that makes the next state out of this one; false when it is later than `time_ns`.
+static bool read_entry(struct k2_byte_reader *reader, int64_t time_ns, struct k2_snapshot *state)
 {
-    struct k2_snapshot before = *state;
-    state->id++;
-    state->parent = state->id - 1;
-    state->time_ns += (int64_t)k2_read_varint(reader) * NS_PER_US;
+    int64_t next_ns = state->time_ns + (int64_t)k2_read_varint(reader) * NS_PER_US;
+    if (next_ns > time_ns) {
+        return false;
+    }
     uint64_t kind = k2_read_varint(reader);
+    state->parent = state->id++;
+    state->time_ns = next_ns;
     state->operation = (enum k2_operation)(kind & 7);
-    add_rows(state, 0, 0);
-    for (uint64_t i = 0; i < kind >> 3 && !reader->truncated; i++) {
-        uint16_t table_id = (uint16_t)k2_read_varint(reader);
-        add_rows(state, table_id, k2_read_varint(reader));
-    }
     for (size_t i = 0; i < state->table_count; i++) {
-        uint64_t rows_before = i < before.table_count ? before.tables[i].rows : 0;
-        state->tables[i].added = state->tables[i].rows - rows_before;
+        state->tables[i].added = 0;
     }
+    read_tables(reader, kind >> 3, state);
+    return true;
 }
 
 // Reads the chunk up to entry `last` (an id), or its end, or the last entry not after `time_ns`.
@@ -78,12 +81,9 @@ static enum k2_status read_chunk(struct k2_slice value, uint64_t chunk, uint64_t
     uint64_t entry_count = read_head(&reader, snapshot);
     snapshot->id = chunk * K2_COMMIT_LOG_CHUNK;
     for (uint64_t i = 0; i < entry_count && snapshot->id < last; i++) {
-        struct k2_snapshot next = *snapshot;
-        read_entry(&reader, &next);
-        if (next.time_ns > time_ns) {
+        if (!read_entry(&reader, time_ns, snapshot)) {
             break;
         }
-        *snapshot = next;
     }
     if (reader.truncated) {
         return k2_fail(error, K2_CORRUPT, "index: commit log: chunk %llu is cut",
