@@ -65,7 +65,8 @@ static void encode_any(struct k2_byte_reader *reader)
         bool encoded = true;
         k2_buffer_init(&payload, 1 << 20);
         if (codec == 0) {
-            k2_block_encode(values, count, &entry, &payload); // the cheapest
+            struct k2_block_history history = {.sorted_level = factor % 2 != 0};
+            k2_block_encode(values, count, &history, &entry, &payload); // the cheapest
         } else {
             encoded = k2_block_encode_as(codec, values, count, &entry, &payload);
         }

@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "format/codec/bins.h"
 #include "format/codec/bitpack_loops.h"
 
 static uint64_t load_word(const uint8_t *bytes)
@@ -93,6 +94,7 @@ const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,
+    .bins = k2_bins_scalar,
 };
 
 size_t k2_bitpack_plain_size(size_t count, unsigned width)

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct k2_bins_tree;
+
 enum {
     K2_BITPACK_LANES = 16,
     K2_BITPACK_WORD_BYTES = K2_BITPACK_LANES * 8, // one word of every lane
@@ -46,6 +48,10 @@ struct k2_bitpack_kernels {
 
     // The range of values[i] - values[i - 1], i >= 1, of count >= 2 values; wraps.
     void (*delta_range)(const uint64_t *values, size_t count, int64_t *min, int64_t *max);
+
+    // Decodes BINS, see bins.h.
+    void (*bins)(const struct k2_bins_tree *tree, const uint8_t *bitmaps, const uint8_t *offsets,
+                 size_t count, uint64_t *values);
 };
 
 extern const struct k2_bitpack_kernels k2_bitpack_scalar; // the reference

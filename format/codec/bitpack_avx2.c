@@ -1,5 +1,6 @@
 #include "format/codec/bitpack.h"
 
+#include "format/codec/bins.h"
 #include "format/codec/bitpack_loops.h"
 
 #if defined(__AVX2__)
@@ -182,6 +183,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,
+    .bins = k2_bins_avx2,
 };
 
 #else // a machine without AVX2: the name stays, for the table of instruction sets

@@ -7,10 +7,11 @@
 #include "format/codec/codec_table.h"
 
 static const struct k2_codec *const codecs[] = {
-    [K2_CODEC_CONST] = &k2_codec_const, [K2_CODEC_FOR] = &k2_codec_for,
-    [K2_CODEC_DELTA] = &k2_codec_delta, [K2_CODEC_DICT] = &k2_codec_dict,
-    [K2_CODEC_MASKD] = &k2_codec_maskd, [K2_CODEC_MASKV] = &k2_codec_maskv,
-    [K2_CODEC_PFOR] = &k2_codec_pfor,   [K2_CODEC_PDELTA] = &k2_codec_pdelta,
+    [K2_CODEC_CONST] = &k2_codec_const,       [K2_CODEC_FOR] = &k2_codec_for,
+    [K2_CODEC_DELTA] = &k2_codec_delta,       [K2_CODEC_DICT] = &k2_codec_dict,
+    [K2_CODEC_MASKD] = &k2_codec_maskd,       [K2_CODEC_MASKV] = &k2_codec_maskv,
+    [K2_CODEC_BINS_FOR] = &k2_codec_bins_for, [K2_CODEC_BINS_DELTA] = &k2_codec_bins_delta,
+    [K2_CODEC_PFOR] = &k2_codec_pfor,         [K2_CODEC_PDELTA] = &k2_codec_pdelta,
 };
 enum { CODEC_COUNT = sizeof codecs / sizeof codecs[0] };
 
@@ -125,6 +126,7 @@ static void make_plan(struct k2_block_plan *plan, const int64_t *values, size_t 
     plan->delta_min = 0;
     plan->delta_range = 0;
     plan->run_count = 0;
+    plan->has_deltas = false;
     kernels->range(values, value_count, &plan->min, &max);
     if (plan->min == max) {
         plan->divisor = 1;
@@ -148,8 +150,67 @@ static void encode_with(const struct k2_codec *codec, struct k2_block_plan *plan
     codec->encode(plan, entry, out);
 }
 
-void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_entry *entry,
-                     struct k2_buffer *out)
+void k2_plan_deltas(struct k2_block_plan *plan)
+{
+    if (!plan->has_deltas) {
+        plan->deltas[0] = plan->quotients[1] - plan->quotients[0];
+        for (size_t i = 1; i < plan->count; i++) {
+            plan->deltas[i] = plan->quotients[i] - plan->quotients[i - 1];
+        }
+        plan->has_deltas = true;
+    }
+}
+
+// The earlier ones are simpler and faster, so a later one has to save something.
+static const struct k2_codec *choose_quick(struct k2_block_plan *plan)
+{
+    static const uint8_t quick[] = {K2_CODEC_FOR,   K2_CODEC_DELTA, K2_CODEC_DICT,  K2_CODEC_MASKD,
+                                    K2_CODEC_MASKV, K2_CODEC_PFOR,  K2_CODEC_PDELTA};
+    const struct k2_codec *best = NULL;
+    for (size_t i = 0; i < sizeof quick; i++) {
+        size_t size = codecs[quick[i]]->size(plan);
+        if (size != SIZE_MAX && size + size / 64 < plan->best_size) {
+            plan->best_size = size;
+            best = codecs[quick[i]];
+        }
+    }
+    return best;
+}
+
+// BINS takes long to choose, so both forms are looked at now and then, and in between only the one
+// that paid.
+static const struct k2_codec *choose_bins(struct k2_block_plan *plan,
+                                          struct k2_block_history *history)
+{
+    uint32_t block = history->block_count++;
+    bool look = history->sorted_level ? block % 8 == 0 : block % 32 == 4;
+    size_t least = plan->count / 16; // bytes; smaller blocks are left alone
+    if (plan->best_size < least || (!look && !history->bins_pay)) {
+        return NULL;
+    }
+    size_t as_values = SIZE_MAX;
+    size_t as_deltas = SIZE_MAX;
+    if (look || !history->bins_are_deltas) {
+        as_values = k2_codec_bins_for.size(plan);
+    }
+    if (look || history->bins_are_deltas) {
+        as_deltas = k2_codec_bins_delta.size(plan);
+    }
+    size_t size = as_deltas < as_values ? as_deltas : as_values;
+    size_t most = history->sorted_level ? plan->best_size - plan->best_size / 32
+                                        : plan->best_size - plan->best_size / 4;
+    if (look) {
+        history->bins_pay = size <= most;
+        history->bins_are_deltas = as_deltas < as_values;
+    }
+    if (size > most) {
+        return NULL;
+    }
+    return as_deltas < as_values ? &k2_codec_bins_delta : &k2_codec_bins_for;
+}
+
+void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
+                     struct k2_block_entry *entry, struct k2_buffer *out)
 {
     struct k2_block_plan plan;
     make_plan(&plan, values, value_count);
@@ -157,16 +218,9 @@ void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_
         encode_with(&k2_codec_const, &plan, entry, out);
         return;
     }
-    // By id: the earlier ones are simpler and faster, so a later one has to save something.
-    const struct k2_codec *best = NULL;
-    for (size_t id = K2_CODEC_FOR; id < CODEC_COUNT; id++) {
-        size_t size = codecs[id] == NULL ? SIZE_MAX : codecs[id]->size(&plan);
-        if (size != SIZE_MAX && size + size / 64 < plan.best_size) {
-            plan.best_size = size;
-            best = codecs[id];
-        }
-    }
-    encode_with(best, &plan, entry, out);
+    const struct k2_codec *quick = choose_quick(&plan);
+    const struct k2_codec *bins = choose_bins(&plan, history);
+    encode_with(bins != NULL ? bins : quick, &plan, entry, out);
 }
 
 bool k2_block_encode_as(uint8_t codec, const int64_t *values, size_t value_count,

@@ -14,10 +14,21 @@ enum k2_codec_id {
     K2_CODEC_DICT = 4,
     K2_CODEC_MASKD = 5,
     K2_CODEC_MASKV = 6,
-    // reserved for the sorted levels: 7 POSV, 8 BINS_FOR, 9 BINS_DELTA
+    // reserved: 7 POSV
+    K2_CODEC_BINS_FOR = 8,
+    K2_CODEC_BINS_DELTA = 9,
     K2_CODEC_PFOR = 10,
     K2_CODEC_PDELTA = 11,
     K2_CODEC_LAST = K2_CODEC_PDELTA,
+};
+
+// What the blocks of a column so far say about its next one. Zeroed before the first one, but for
+// `sorted_level`.
+struct k2_block_history {
+    bool
+        sorted_level; // size counts: BINS is taken wherever it saves, else only where it saves much
+    bool bins_pay, bins_are_deltas;
+    uint32_t block_count;
 };
 
 // Chooses the codec for `value_count` (1..1024) values that is within 2 % of the cheapest, appends
@@ -29,8 +40,8 @@ struct k2_block_entry {
     uint64_t divisor;   // >= 1
     int64_t base;
 };
-void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_entry *entry,
-                     struct k2_buffer *out);
+void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
+                     struct k2_block_entry *entry, struct k2_buffer *out);
 
 // Decodes exactly `value_count` values into `values`, which has room for 64 more; `payload` may be
 // followed by anything readable, but nothing is read behind it. K2_CORRUPT for bytes that no

@@ -1,6 +1,7 @@
 // What a codec is, for the files that implement one each and for codec.c that chooses.
 #pragma once
 
+#include "format/codec/bins.h"
 #include "format/codec/bitpack.h"
 #include "format/codec/codec.h"
 #include "format/codec/patch.h"
@@ -29,6 +30,8 @@ struct k2_block_plan {
     // Filled by the sizes of the codecs that need them: differences of neighbouring quotients, the
     // quotients that are not the one before, and their differences.
     struct k2_patch patches[K2_PATCH_KINDS];
+    struct k2_bins_plan bins[K2_PATCH_DELTAS + 1];
+    bool has_deltas;
     size_t run_count; // 0: not looked for
     uint64_t deltas[K2_BITPACK_VALUES + K2_BITPACK_LANES];
     uint64_t runs[K2_BITPACK_VALUES + K2_BITPACK_LANES];
@@ -53,6 +56,8 @@ extern const struct k2_codec k2_codec_delta;
 extern const struct k2_codec k2_codec_dict;
 extern const struct k2_codec k2_codec_maskd;
 extern const struct k2_codec k2_codec_maskv;
+extern const struct k2_codec k2_codec_bins_for;
+extern const struct k2_codec k2_codec_bins_delta;
 extern const struct k2_codec k2_codec_pfor;
 extern const struct k2_codec k2_codec_pdelta;
 
@@ -60,6 +65,10 @@ extern const struct k2_codec k2_codec_pdelta;
 // block. For tests.
 bool k2_block_encode_as(uint8_t codec, const int64_t *values, size_t value_count,
                         struct k2_block_entry *entry, struct k2_buffer *out);
+
+// Fills plan->deltas of two quotients or more, once. The first difference is the second once more,
+// so that it is nothing special.
+void k2_plan_deltas(struct k2_block_plan *plan);
 
 // Bytes of a varint.
 static inline size_t k2_varint_size(uint64_t value)

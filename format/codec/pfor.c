@@ -54,11 +54,7 @@ static size_t pdelta_size(struct k2_block_plan *plan)
     if (plan->count < 2 || plan->best_size < LEAST_SIZE) {
         return SIZE_MAX;
     }
-    // The first difference is the second once more, so that it is no exception.
-    plan->deltas[0] = plan->quotients[1] - plan->quotients[0];
-    for (size_t i = 1; i < plan->count; i++) {
-        plan->deltas[i] = plan->quotients[i] - plan->quotients[i - 1];
-    }
+    k2_plan_deltas(plan);
     k2_patch_choose(patch, plan->deltas, plan->count, plan->delta_min,
                     (int64_t)((uint64_t)plan->delta_min + plan->delta_range));
     return patch->size_bytes + k2_varint_size(k2_zigzag((int64_t)patch->base));

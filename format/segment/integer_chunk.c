@@ -25,6 +25,7 @@ static uint32_t load_u32(const uint8_t *bytes)
 
 struct chunk_encoder {
     struct k2_buffer *payload;
+    struct k2_block_history history;
     size_t block_count;
     struct block {
         uint32_t offset;
@@ -152,7 +153,7 @@ static void encode_block(struct chunk_encoder *encoder, struct block *block, int
     stats->has_range = true;
     k2_bitpack_selected()->range(values, row_count, &stats->min, &stats->max);
     stats->sum = sum_of(values, null_count > 0 ? valid : NULL, row_count, stats);
-    k2_block_encode(values, row_count, &block->entry, encoder->payload);
+    k2_block_encode(values, row_count, &encoder->history, &block->entry, encoder->payload);
     block->divisor = place_divisor(encoder, block->entry.divisor);
 }
 
@@ -203,6 +204,7 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
     struct k2_column_stats total = {0};
     k2_buffer_clear(scratch);
     encoder.payload = scratch;
+    encoder.history = (struct k2_block_history){.sorted_level = source->sorted_level};
     encoder.divisor_count = 0;
     encoder.block_count = 0;
     for (size_t first = 0; first < source->row_count; first += K2_BLOCK_ROWS) {

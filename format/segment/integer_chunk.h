@@ -16,6 +16,7 @@ struct k2_integer_source {
     const void *context; // borrowed
     size_t row_count;    // 1..K2_GROUP_ROWS
     bool has_nulls;      // false: `valid` is NULL
+    bool sorted_level;   // as for k2_block_encode
 };
 
 // Appends the chunk to `out`. `flags` of K2_CHUNK_HAS_*: statistics wanted; they are left out

@@ -19,6 +19,7 @@ struct group_encoder {
     const uint32_t *order;
     size_t row_count;
     const struct k2_row_group_info *info;
+    bool sorted_level; // written by a rewrite: size counts more than speed
     struct k2_buffer *out;
     size_t start;             // of the group in `out`
     struct k2_buffer entries; // column entries, then markers, inputs, table name
@@ -166,12 +167,12 @@ static enum k2_status encode_column(struct group_encoder *encoder, size_t index,
     }
     if (k2_kind_is_fixed(column->kind)) {
         struct k2_integer_source source = {fill_values, &context, encoder->row_count,
-                                           null_count > 0};
+                                           null_count > 0, encoder->sorted_level};
         encode_integers(encoder, column, &source, flags);
         return K2_OK;
     }
-    struct k2_text_source source = {encoder->batch, encoder->order, encoder->row_count, index,
-                                    null_count > 0};
+    struct k2_text_source source = {encoder->batch, encoder->order, encoder->row_count,
+                                    index,          null_count > 0, encoder->sorted_level};
     size_t begin = begin_chunk(encoder);
     uint8_t encoding;
     enum k2_status status =
@@ -189,15 +190,19 @@ static void encode_keys(struct group_encoder *encoder)
     const struct k2_column *columns = encoder->batch->schema->columns;
     struct column_source context = {encoder, NULL};
     unsigned both = K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES;
-    struct k2_integer_source times = {fill_times, &context, encoder->row_count, false};
-    struct k2_integer_source epochs = {fill_epochs, &context, encoder->row_count, false};
-    struct k2_integer_source sequences = {fill_sequences, &context, encoder->row_count, false};
+    struct k2_integer_source times = {fill_times, &context, encoder->row_count, false,
+                                      encoder->sorted_level};
+    struct k2_integer_source epochs = {fill_epochs, &context, encoder->row_count, false,
+                                       encoder->sorted_level};
+    struct k2_integer_source sequences = {fill_sequences, &context, encoder->row_count, false,
+                                          encoder->sorted_level};
     encode_integers(encoder, &columns[K2_TIMESTAMP], &times, both);
     encode_integers(encoder, &columns[K2_EPOCH], &epochs, K2_CHUNK_HAS_ZONES);
     encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, both);
     if (encoder->batch->commits != NULL) {
         struct k2_column hidden = {.id = K2_COLUMN_ID_COMMIT, .kind = K2_KIND_INT64};
-        struct k2_integer_source commits = {fill_commits, &context, encoder->row_count, false};
+        struct k2_integer_source commits = {fill_commits, &context, encoder->row_count, false,
+                                            encoder->sorted_level};
         encode_integers(encoder, &hidden, &commits, both);
     }
 }
@@ -371,6 +376,7 @@ enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint3
                                     .order = order,
                                     .row_count = row_count,
                                     .info = info,
+                                    .sorted_level = info->level > 0,
                                     .out = out,
                                     .start = out->size_bytes};
     k2_buffer_init(&encoder.entries, GROUP_CEILING_BYTES);

@@ -9,7 +9,7 @@
 enum {
     K2_MAGIC_BYTES = 8,
     K2_FORMAT_MAJOR = 0, // a reader refuses another one
-    K2_FORMAT_MINOR = 1,
+    K2_FORMAT_MINOR = 2,
 };
 
 // The file header: one page, of which the rest is zero.

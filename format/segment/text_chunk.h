@@ -9,7 +9,7 @@ struct k2_text_source {
     const uint32_t *order;            // borrowed
     size_t row_count;                 // 1..K2_GROUP_ROWS
     size_t column;                    // of the batch's schema
-    bool has_nulls;
+    bool has_nulls, sorted_level;
 };
 
 // Appends the chunk to `out` and says which encoding (enum k2_chunk_encoding) it has. `scratch` is

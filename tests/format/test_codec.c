@@ -157,6 +157,24 @@ static int64_t staying_extremes(uint64_t *random, size_t i)
     return i / 40 % 2 == 0 ? INT64_MIN + (int64_t)i / 40 : INT64_MAX - (int64_t)i / 40;
 }
 
+// Gaps of every magnitude.
+static int64_t event_times(uint64_t *random, size_t i)
+{
+    static const uint64_t start = 1394665200000000000;
+    uint64_t bits = next_random(random);
+    return (int64_t)(start + (i << 34) + (bits >> 34 >> (bits & 31)));
+}
+
+// A few popular ones, and others up to 500.
+static int64_t sizes(uint64_t *random, size_t i)
+{
+    static const int64_t popular[] = {1, 1, 1, 1, 2, 5, 10, 100};
+    uint64_t bits = next_random(random);
+    (void)i;
+    int64_t any = (int64_t)(bits >> 32) % 500;
+    return 100 * (bits % 16 < 8 ? popular[bits % 8] : bits % 16 < 15 ? any % 16 : any);
+}
+
 static const struct {
     const char *name;
     make_value *make;
@@ -183,6 +201,8 @@ static const struct {
     {"staying price", staying_price},
     {"staying time", staying_time},
     {"staying extremes", staying_extremes},
+    {"event times", event_times},
+    {"sizes", sizes},
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
 
@@ -255,7 +275,9 @@ static void every_shape_and_length_comes_back(void **state)
             struct k2_block_entry entry;
             fill(values, counts[i], shapes[shape].make, i + 1);
             k2_buffer_clear(&payload);
-            k2_block_encode(values, counts[i], &entry, &payload);
+            k2_block_encode(values, counts[i],
+                            &(struct k2_block_history){.sorted_level = i % 2 == 0}, &entry,
+                            &payload);
             assert_false(payload.failed);
             check_decode(shapes[shape].name, &entry, &payload, values, counts[i]);
             check_encode_agrees(values, counts[i], &entry, &payload);
@@ -327,7 +349,8 @@ static void every_length_comes_back(void **state)
         struct k2_block_entry entry;
         fill(values, count, prices, count);
         k2_buffer_clear(&payload);
-        k2_block_encode(values, count, &entry, &payload);
+        k2_block_encode(values, count, &(struct k2_block_history){.sorted_level = true}, &entry,
+                        &payload);
         check_decode("prices", &entry, &payload, values, count);
     }
     k2_buffer_deinit(&payload);
@@ -342,19 +365,23 @@ static void the_cheapest_codec_is_chosen(void **state)
         uint8_t codec, width_bits;
         uint64_t divisor;
         size_t size_bytes;
+        bool sorted_level;
     } rows[] = {
-        {"constant", constant, K2_CODEC_CONST, 0, 1, 0},
-        {"counting", counting, K2_CODEC_DELTA, 0, 1, 1},
-        {"counting by tick", counting_by_tick, K2_CODEC_DELTA, 0, 250, 1},
-        {"prices on a grid", prices, K2_CODEC_FOR, 6, 500000, 6 * 128},
-        {"milliseconds", milliseconds, K2_CODEC_DELTA, 6, 1000000, 6 * 128 + 1},
-        {"extremes", extremes, K2_CODEC_FOR, 1, UINT64_MAX, 128},
-        {"time with jumps", time_with_jumps, K2_CODEC_PDELTA, 6, 1, 962},
-        {"few far away", few_far_away, K2_CODEC_PFOR, 7, 1, 1066},
-        {"staying price", staying_price, K2_CODEC_MASKV, 4, 1000000, 187},
-        {"staying time", staying_time, K2_CODEC_MASKD, 10, 13000, 390},
-        {"late", divisor_found_late, K2_CODEC_PDELTA, 0, 2, 62},
-        {"three extremes", three_extremes, K2_CODEC_DICT, 2, 1, 2 * 128 + 2 + 24},
+        {"constant", constant, K2_CODEC_CONST, 0, 1, 0, false},
+        {"counting", counting, K2_CODEC_DELTA, 0, 1, 1, false},
+        {"counting by tick", counting_by_tick, K2_CODEC_DELTA, 0, 250, 1, false},
+        {"prices on a grid", prices, K2_CODEC_FOR, 6, 500000, 6 * 128, false},
+        {"milliseconds", milliseconds, K2_CODEC_DELTA, 6, 1000000, 6 * 128 + 1, false},
+        {"extremes", extremes, K2_CODEC_FOR, 1, UINT64_MAX, 128, false},
+        {"time with jumps", time_with_jumps, K2_CODEC_PDELTA, 6, 1, 962, false},
+        {"few far away", few_far_away, K2_CODEC_PFOR, 7, 1, 1066, false},
+        {"staying price", staying_price, K2_CODEC_MASKV, 4, 1000000, 187, false},
+        {"staying time", staying_time, K2_CODEC_MASKD, 10, 13000, 390, false},
+        {"late", divisor_found_late, K2_CODEC_PDELTA, 0, 2, 62, false},
+        {"three extremes", three_extremes, K2_CODEC_DICT, 2, 1, 2 * 128 + 2 + 24, false},
+        {"nanoseconds sorted", event_times, K2_CODEC_BINS_DELTA, 0, 1, 3103, true},
+        {"sizes sorted", sizes, K2_CODEC_BINS_FOR, 0, 100, 588, true},
+        {"sizes", sizes, K2_CODEC_DICT, 7, 100, 975, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t values[MOST];
@@ -362,7 +389,9 @@ static void the_cheapest_codec_is_chosen(void **state)
         struct k2_buffer payload;
         k2_buffer_init(&payload, 1 << 20);
         fill(values, MOST, rows[i].make, 3);
-        k2_block_encode(values, MOST, &entry, &payload);
+        k2_block_encode(values, MOST,
+                        &(struct k2_block_history){.sorted_level = rows[i].sorted_level}, &entry,
+                        &payload);
         if (entry.codec != rows[i].codec || entry.width_bits != rows[i].width_bits ||
             entry.divisor != rows[i].divisor || payload.size_bytes != rows[i].size_bytes) {
             fail_msg("%s: %s of %u bits, divisor %lu, %zu bytes", rows[i].name,
@@ -383,7 +412,8 @@ static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
     k2_buffer_init(&payload, 1 << 20);
     for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_LAST; codec++) {
         struct k2_block_entry entry;
-        fill(values, MOST, codec < K2_CODEC_MASKD ? far_apart : staying_price, 1);
+        bool bins = codec == K2_CODEC_BINS_FOR || codec == K2_CODEC_BINS_DELTA;
+        fill(values, MOST, codec < K2_CODEC_MASKD ? far_apart : bins ? sizes : staying_price, 1);
         k2_buffer_clear(&payload);
         if (!k2_block_encode_as(codec, values, MOST, &entry, &payload)) {
             assert_null(k2_codec_name(codec));
@@ -392,6 +422,9 @@ static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
         for (size_t size = 0; size < payload.size_bytes; size++) {
             struct k2_slice cut = {payload.data, size};
             assert_int_equal(k2_block_decode(&entry, cut, decoded, MOST, &error), K2_CORRUPT);
+        }
+        if (bins) {
+            continue; // the widths are in the payload
         }
         entry.width_bits = 65;
         assert_int_equal(k2_block_decode(&entry, k2_buffer_slice(&payload), decoded, MOST, &error),

@@ -69,7 +69,8 @@ static void simulate(int64_t (*columns)[ROWS])
     }
 }
 
-static void bench_column(const char *name, const int64_t *values, int repetitions)
+static void bench_column(const char *name, const int64_t *values, bool sorted_level,
+                         int repetitions)
 {
     static const char *const sets[] = {"scalar", "avx2"};
     struct k2_block_entry entries[BLOCKS];
@@ -84,10 +85,12 @@ static void bench_column(const char *name, const int64_t *values, int repetition
         }
         double begin = now_seconds();
         for (int repetition = 0; repetition < repetitions / 10 + 1; repetition++) {
+            struct k2_block_history history = {.sorted_level = sorted_level};
             k2_buffer_clear(&payload);
             for (size_t i = 0; i < BLOCKS; i++) {
                 offsets[i] = payload.size_bytes;
-                k2_block_encode(values + i * K2_BLOCK_ROWS, K2_BLOCK_ROWS, &entries[i], &payload);
+                k2_block_encode(values + i * K2_BLOCK_ROWS, K2_BLOCK_ROWS, &history, &entries[i],
+                                &payload);
             }
         }
         double encode_seconds = (now_seconds() - begin) / (repetitions / 10 + 1);
@@ -101,10 +104,10 @@ static void bench_column(const char *name, const int64_t *values, int repetition
             }
         }
         double decode_seconds = (now_seconds() - begin) / repetitions;
-        (void)printf("%-10s %-7s %-6s %5.2f bits/value  encode %5.0f M/s  decode %6.0f M/s\n", name,
-                     sets[set], k2_codec_name(entries[1].codec),
-                     (double)payload.size_bytes * 8 / ROWS, ROWS / encode_seconds / 1e6,
-                     ROWS / decode_seconds / 1e6);
+        (void)printf("%-10s %-6s %-6s %-10s %5.2f bits/value  encode %5.0f M/s  decode %6.0f M/s\n",
+                     name, sorted_level ? "sorted" : "hot", sets[set],
+                     k2_codec_name(entries[1].codec), (double)payload.size_bytes * 8 / ROWS,
+                     ROWS / encode_seconds / 1e6, ROWS / decode_seconds / 1e6);
     }
     k2_buffer_deinit(&payload);
     k2_free(decoded);
@@ -158,7 +161,7 @@ static uint64_t scan_group(struct k2_slice bytes, struct k2_vector_store *store,
     return sum;
 }
 
-static void bench_group(int64_t (*columns)[ROWS], int repetitions)
+static void bench_group(int64_t (*columns)[ROWS], uint16_t level, int repetitions)
 {
     static struct k2_column schema_columns[K2_KEY_COLUMN_COUNT + COLUMN_COUNT - PRICE] = {
         {.name = "exchange", .id = 1, .kind = K2_KIND_SYMBOLIC},
@@ -182,8 +185,11 @@ static void bench_group(int64_t (*columns)[ROWS], int repetitions)
     for (uint32_t i = 0; i < ROWS; i++) {
         order[i] = i;
     }
-    struct k2_row_group_info info = {
-        .segment_id = 1, .offset = 4096, .part_count = 1, .table_name = k2_slice_of("trades")};
+    struct k2_row_group_info info = {.segment_id = 1,
+                                     .offset = 4096,
+                                     .level = level,
+                                     .part_count = 1,
+                                     .table_name = k2_slice_of("trades")};
     char symbol[] = "BHP";
     struct k2_buffer group;
     k2_buffer_init(&group, (size_t)1 << 30);
@@ -205,11 +211,12 @@ static void bench_group(int64_t (*columns)[ROWS], int repetitions)
         sum += scan_group(k2_buffer_slice(&group), store, 4 + PRICE, 4 + PRICE);
     }
     double price_seconds = (now_seconds() - begin) / repetitions;
-    (void)printf("row group  %s: %zu columns, %.2f B/row  encode %.1f M rows/s  all columns %.0f "
-                 "M rows/s  price %.0f M rows/s  (%llx)\n",
-                 k2_codec_selected(), schema.column_count - 2, (double)group.size_bytes / ROWS,
-                 ROWS / encode_seconds / 1e6, ROWS / scan_seconds / 1e6, ROWS / price_seconds / 1e6,
-                 (unsigned long long)sum);
+    (void)printf(
+        "row group  %s, level %u: %zu columns, %.2f B/row  encode %.1f M rows/s  all columns %.0f "
+        "M rows/s  price %.0f M rows/s  (%llx)\n",
+        k2_codec_selected(), level, schema.column_count - 2, (double)group.size_bytes / ROWS,
+        ROWS / encode_seconds / 1e6, ROWS / scan_seconds / 1e6, ROWS / price_seconds / 1e6,
+        (unsigned long long)sum);
     k2_buffer_deinit(&group);
     k2_row_batch_destroy(batch);
     k2_free(store);
@@ -223,11 +230,14 @@ int main(int argument_count, char **arguments)
     need(repetitions > 0, "usage: bench_codec [REPETITIONS]");
     simulate(columns);
     for (size_t i = 0; i < COLUMN_COUNT; i++) {
-        bench_column(column_names[i], columns[i], repetitions);
+        bench_column(column_names[i], columns[i], false, repetitions);
+        bench_column(column_names[i], columns[i], true, repetitions);
     }
-    bench_group(columns, repetitions);
+    for (uint16_t level = 0; level < 2; level++) {
+        bench_group(columns, level, repetitions);
+    }
     if (k2_codec_select("scalar")) {
-        bench_group(columns, repetitions);
+        bench_group(columns, 0, repetitions);
     }
     return 0;
 }

@@ -1,0 +1,356 @@
+#include "format/codec/bins.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+
+#include "format/codec/codec_table.h"
+
+enum {
+    SHIFT_AT = 6, // of a bin's entry: width, shift, size of the mantissa
+    SIZE_AT = 12,
+    BITS_BYTES_MOST =
+        K2_BINS_NODES_MOST * K2_BITPACK_VALUES / 8 + K2_BITPACK_VALUES * K2_BINS_WIDTH_MOST / 8,
+};
+
+static uint64_t load_word(const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le64toh(value);
+}
+
+// Encoding
+
+static void put_table(const struct k2_bins_plan *plan, struct k2_buffer *out)
+{
+    const struct k2_bins_tree *tree = &plan->tree;
+    uint32_t topology = 0;
+    for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
+        for (unsigned side = 0; side < 2; side++) {
+            uint32_t leaf = tree->children[node][side] >= K2_BINS_LEAF;
+            topology |= leaf << (2 * node + side);
+        }
+    }
+    k2_put_u8(out, (uint8_t)tree->bin_count);
+    k2_put_u32(out, topology);
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        k2_put_u16(out, (uint16_t)(tree->widths[bin] | plan->shifts[bin] << SHIFT_AT |
+                                   plan->mantissa_sizes[bin] << SIZE_AT));
+    }
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        uint64_t mantissa = htole64((uint64_t)((int64_t)tree->bases[bin] >> plan->shifts[bin]));
+        k2_put_bytes(out, &mantissa, (size_t)1 << plan->mantissa_sizes[bin]);
+    }
+}
+
+// In which bin each value lies.
+static void classify(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                     uint8_t *bins)
+{
+    uint8_t places[K2_BITPACK_VALUES] = {0};
+    for (unsigned i = 1; i < plan->tree.bin_count; i++) {
+        int64_t least = plan->least[i];
+        for (size_t row = 0; row < count; row++) {
+            places[row] = (uint8_t)(places[row] + ((int64_t)values[row] >= least));
+        }
+    }
+    for (size_t row = 0; row < count; row++) {
+        bins[row] = plan->bin_of[places[row]];
+    }
+}
+
+struct bit_writer {
+    uint8_t *out;
+    uint64_t word;
+    unsigned used;
+};
+
+static inline void put_bits(struct bit_writer *writer, uint64_t value, unsigned width)
+{
+    writer->word |= value << writer->used;
+    writer->used += width;
+    if (writer->used >= 64) {
+        uint64_t word = htole64(writer->word);
+        memcpy(writer->out, &word, sizeof word);
+        writer->out += sizeof word;
+        writer->used -= 64;
+        writer->word = writer->used == 0 ? 0 : value >> (width - writer->used);
+    }
+}
+
+static void flush_bits(struct bit_writer *writer)
+{
+    for (unsigned bit = 0; bit < writer->used; bit += 8) {
+        *writer->out++ = (uint8_t)(writer->word >> bit);
+    }
+}
+
+// The bitmaps one after the other, without a gap.
+static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, size_t count,
+                        struct bit_writer *writer)
+{
+    struct path {
+        uint8_t length;
+        uint8_t nodes[K2_BINS_NODES_MOST], sides[K2_BINS_NODES_MOST];
+    } paths[2 * K2_BINS_MOST] = {0}; // of nodes, then of bins
+    uint64_t words[K2_BINS_NODES_MOST][K2_BITPACK_VALUES / 64] = {{0}};
+    uint32_t sizes[K2_BINS_NODES_MOST] = {0};
+    unsigned node_count = plan->tree.bin_count - 1;
+    for (unsigned node = 0; node < node_count; node++) {
+        for (uint8_t side = 0; side < 2; side++) {
+            struct path *path = &paths[plan->tree.children[node][side]];
+            *path = paths[node];
+            path->nodes[path->length] = (uint8_t)node;
+            path->sides[path->length++] = side;
+        }
+    }
+    for (size_t row = 0; row < count; row++) {
+        const struct path *path = &paths[K2_BINS_LEAF + bins[row]];
+        for (unsigned i = 0; i < path->length; i++) {
+            unsigned node = path->nodes[i];
+            uint32_t at = sizes[node]++;
+            words[node][at / 64] |= (uint64_t)path->sides[i] << at % 64;
+        }
+    }
+    for (unsigned node = 0; node < node_count; node++) {
+        for (uint32_t at = 0; at < sizes[node]; at += 64) {
+            uint32_t rest = sizes[node] - at;
+            put_bits(writer, words[node][at / 64], rest < 64 ? rest : 64);
+        }
+    }
+    flush_bits(writer);
+}
+
+void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                    struct k2_buffer *out)
+{
+    uint8_t bins[K2_BITPACK_VALUES];
+    size_t begin = out->size_bytes;
+    put_table(plan, out);
+    uint8_t *bits =
+        k2_buffer_extend(out, (plan->bitmap_bits + 7) / 8 + (plan->offset_bits + 7) / 8);
+    if (bits == NULL) {
+        return;
+    }
+    classify(plan, values, count, bins);
+    struct bit_writer writer = {.out = bits};
+    put_bitmaps(plan, bins, count, &writer);
+    writer = (struct bit_writer){.out = bits + (plan->bitmap_bits + 7) / 8};
+    for (size_t row = 0; row < count; row++) {
+        put_bits(&writer, values[row] - plan->tree.bases[bins[row]], plan->tree.widths[bins[row]]);
+    }
+    flush_bits(&writer);
+    assert(out->failed || out->size_bytes - begin == plan->size_bytes);
+}
+
+// Decoding
+
+// Bits up to 64 from any bit; reads 9 bytes.
+static uint64_t load_bits(const uint8_t *bytes, uint32_t bit)
+{
+    uint64_t word = load_word(bytes + bit / 8) >> bit % 8;
+    return bit % 8 == 0 ? word : word | (uint64_t)bytes[bit / 8 + 8] << (64 - bit % 8);
+}
+
+static uint32_t count_ones(const uint8_t *bytes, uint32_t bit, uint32_t count)
+{
+    uint32_t ones = 0;
+    for (; count >= 64; count -= 64, bit += 64) {
+        ones += (uint32_t)__builtin_popcountll(load_bits(bytes, bit));
+    }
+    if (count > 0) {
+        uint64_t mask = ((uint64_t)1 << count) - 1;
+        ones += (uint32_t)__builtin_popcountll(load_bits(bytes, bit) & mask);
+    }
+    return ones;
+}
+
+// Numbers the children of each node; false when nodes and bins are not one tree.
+static bool read_topology(struct k2_bins_tree *tree, uint32_t topology)
+{
+    unsigned node_count = tree->bin_count - 1;
+    unsigned nodes = 1;
+    unsigned bins = 0;
+    for (unsigned node = 0; node < node_count; node++) {
+        for (unsigned side = 0; side < 2; side++) {
+            bool leaf = (topology >> (2 * node + side) & 1) != 0;
+            if (leaf ? bins == tree->bin_count : nodes == node_count) {
+                return false;
+            }
+            tree->children[node][side] = (uint8_t)(leaf ? K2_BINS_LEAF + bins++ : nodes++);
+        }
+        if (nodes == node + 1 && node + 1 < node_count) {
+            return false; // the next node has no parent
+        }
+    }
+    return bins == tree->bin_count;
+}
+
+static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
+{
+    uint16_t entries[K2_BINS_MOST];
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        entries[bin] = k2_read_u16(reader);
+    }
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        size_t size = (size_t)1 << (entries[bin] >> SIZE_AT & 3);
+        uint64_t mantissa = k2_read_fixed(reader, size);
+        unsigned unused = 64 - 8 * (unsigned)size;
+        mantissa = (uint64_t)((int64_t)(mantissa << unused) >> unused);
+        tree->bases[bin] = mantissa << (entries[bin] >> SHIFT_AT & 63);
+        tree->widths[bin] = entries[bin] & 63;
+        if (tree->widths[bin] > K2_BINS_WIDTH_MOST) {
+            return false;
+        }
+    }
+    return !reader->truncated;
+}
+
+// Where each bitmap begins, and how many bits the bitmaps and the offsets have.
+static bool measure(struct k2_bins_tree *tree, const uint8_t *bits, size_t size, size_t count,
+                    size_t *bitmap_bytes)
+{
+    uint32_t counts[K2_BINS_LEAF + K2_BINS_MOST] = {(uint32_t)count};
+    uint32_t bit = 0;
+    for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
+        if (bit + counts[node] > size * 8) {
+            return false;
+        }
+        uint32_t ones = count_ones(bits, bit, counts[node]);
+        tree->starts[node] = bit;
+        bit += counts[node];
+        counts[tree->children[node][0]] = counts[node] - ones;
+        counts[tree->children[node][1]] = ones;
+    }
+    uint64_t offset_bits = 0;
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        offset_bits += (uint64_t)counts[K2_BINS_LEAF + bin] * tree->widths[bin];
+    }
+    *bitmap_bytes = (bit + 7) / 8;
+    return (offset_bits + 7) / 8 <= size - *bitmap_bytes;
+}
+
+bool k2_bins_decode(struct k2_slice payload, size_t count, uint64_t *values)
+{
+    struct k2_bins_tree tree;
+    struct k2_byte_reader reader = {.rest = payload};
+    tree.bin_count = k2_read_u8(&reader);
+    uint32_t topology = k2_read_u32(&reader);
+    if (reader.truncated || tree.bin_count < 2 || tree.bin_count > K2_BINS_MOST ||
+        !read_topology(&tree, topology) || !read_bins(&tree, &reader)) {
+        return false;
+    }
+    // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
+    uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
+    size_t size =
+        reader.rest.size_bytes < BITS_BYTES_MOST ? reader.rest.size_bytes : (size_t)BITS_BYTES_MOST;
+    memcpy(bits, reader.rest.data, size);
+    memset(bits + size, 0, K2_BINS_PADDING_BYTES);
+    size_t bitmap_bytes;
+    if (!measure(&tree, bits, size, count, &bitmap_bytes)) {
+        return false;
+    }
+    k2_bitpack_selected()->bins(&tree, bits, bits + bitmap_bytes, count, values);
+    return true;
+}
+
+void k2_bins_scalar(const struct k2_bins_tree *tree, const uint8_t *bitmaps, const uint8_t *offsets,
+                    size_t count, uint64_t *values)
+{
+    uint32_t places[K2_BINS_NODES_MOST];
+    size_t bit = 0;
+    memcpy(places, tree->starts, (tree->bin_count - 1) * sizeof places[0]);
+    for (size_t row = 0; row < count; row++) {
+        unsigned node = 0;
+        while (node < K2_BINS_LEAF) {
+            uint32_t at = places[node]++;
+            node = tree->children[node][bitmaps[at / 8] >> at % 8 & 1];
+        }
+        unsigned bin = node - K2_BINS_LEAF;
+        uint64_t mask = ((uint64_t)1 << tree->widths[bin]) - 1;
+        values[row] = tree->bases[bin] + (load_word(offsets + bit / 8) >> bit % 8 & mask);
+        bit += tree->widths[bin];
+    }
+}
+
+// The codecs
+
+static size_t bins_for_size(struct k2_block_plan *plan)
+{
+    struct k2_bins_plan *bins = &plan->bins[K2_PATCH_VALUES];
+    if (plan->max_quotient > INT64_MAX || plan->max_quotient == 0) {
+        return SIZE_MAX;
+    }
+    k2_bins_choose(bins, plan->quotients, plan->count);
+    return bins->size_bytes;
+}
+
+static void bins_for_encode(struct k2_block_plan *plan, struct k2_block_entry *entry,
+                            struct k2_buffer *out)
+{
+    entry->base = plan->min;
+    k2_bins_encode(&plan->bins[K2_PATCH_VALUES], plan->quotients, plan->count, out);
+}
+
+static size_t bins_delta_size(struct k2_block_plan *plan)
+{
+    struct k2_bins_plan *bins = &plan->bins[K2_PATCH_DELTAS];
+    if (plan->count < 2 || plan->max_quotient == 0) {
+        return SIZE_MAX;
+    }
+    k2_plan_deltas(plan);
+    k2_bins_choose(bins, plan->deltas, plan->count);
+    return bins->size_bytes;
+}
+
+static void bins_delta_encode(struct k2_block_plan *plan, struct k2_block_entry *entry,
+                              struct k2_buffer *out)
+{
+    uint64_t first = (uint64_t)plan->min + plan->divisor * plan->quotients[0];
+    entry->base = (int64_t)(first - plan->divisor * plan->deltas[0]);
+    k2_bins_encode(&plan->bins[K2_PATCH_DELTAS], plan->deltas, plan->count, out);
+}
+
+static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_slice payload,
+                                  int64_t *values, size_t value_count, struct k2_error *error)
+{
+    uint64_t *unsigned_values = (uint64_t *)values;
+    uint64_t base = (uint64_t)entry->base;
+    uint64_t divisor = entry->divisor;
+    if (!k2_bins_decode(payload, value_count, unsigned_values)) {
+        return k2_fail(error, K2_CORRUPT, "%s block: %zu bytes are not one",
+                       k2_codec_name(entry->codec), payload.size_bytes);
+    }
+    if (entry->codec == K2_CODEC_BINS_DELTA) {
+        for (size_t i = 0; i < value_count; i++) {
+            base += divisor * unsigned_values[i];
+            unsigned_values[i] = base;
+        }
+    } else if (divisor == 1) {
+        for (size_t i = 0; i < value_count; i++) {
+            unsigned_values[i] += base;
+        }
+    } else {
+        for (size_t i = 0; i < value_count; i++) {
+            unsigned_values[i] = base + divisor * unsigned_values[i];
+        }
+    }
+    return K2_OK;
+}
+
+const struct k2_codec k2_codec_bins_for = {
+    .id = K2_CODEC_BINS_FOR,
+    .name = "BINS_FOR",
+    .size = bins_for_size,
+    .encode = bins_for_encode,
+    .decode = bins_decode,
+};
+
+const struct k2_codec k2_codec_bins_delta = {
+    .id = K2_CODEC_BINS_DELTA,
+    .name = "BINS_DELTA",
+    .size = bins_delta_size,
+    .encode = bins_delta_encode,
+    .decode = bins_decode,
+};

@@ -1,0 +1,52 @@
+// BINS: each value of a block lies in one of up to 16 bins (base, width). A tree of bitmaps, shaped
+// by how many values the bins have, says in which; then come the offsets from the bases, each as
+// wide as its bin. So one block can hold a few popular values, many near ones and some far away.
+// SEGMENT.md has the bytes.
+#pragma once
+
+#include "format/base/buffer.h"
+#include "format/codec/bitpack.h"
+
+enum {
+    K2_BINS_MOST = 16,
+    K2_BINS_NODES_MOST = K2_BINS_MOST - 1, // inner nodes of the tree
+    K2_BINS_WIDTH_MOST = 56,               // so that an offset lies in 8 bytes from any bit
+    K2_BINS_LEAF = 16,                     // added to the number of a bin
+    K2_BINS_PADDING_BYTES = 16,            // readable behind the bits that kernels get
+};
+
+// Inner nodes and bins are numbered breadth first, side 0 before side 1.
+struct k2_bins_tree {
+    unsigned bin_count;
+    uint8_t children[K2_BINS_NODES_MOST][2]; // an inner node, or K2_BINS_LEAF + a bin
+    uint8_t widths[K2_BINS_MOST];
+    uint64_t bases[K2_BINS_MOST];
+    uint32_t starts[K2_BINS_NODES_MOST]; // bit at which the bitmap of a node begins; for decoding
+};
+
+// The bins that were chosen for the values of a block.
+struct k2_bins_plan {
+    struct k2_bins_tree tree;
+    uint8_t shifts[K2_BINS_MOST];         // base = mantissa << shift,
+    uint8_t mantissa_sizes[K2_BINS_MOST]; // of 1 << this bytes
+    int64_t least[K2_BINS_MOST];          // of the bins in the order of values
+    uint8_t bin_of[K2_BINS_MOST];         // and their numbers
+    uint32_t bitmap_bits, offset_bits;
+    size_t size_bytes; // SIZE_MAX: not for this block
+};
+
+// `values` are taken as signed; count 1..1024.
+void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count);
+
+// Appends plan->size_bytes bytes.
+void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                    struct k2_buffer *out);
+
+// Reads the values into `values`, which has room for 64 more; false for bytes that lead outside.
+bool k2_bins_decode(struct k2_slice payload, size_t count, uint64_t *values);
+
+// The kernels: `bitmaps` and `offsets` have K2_BINS_PADDING_BYTES more than the tree asks for.
+typedef void k2_bins_kernel(const struct k2_bins_tree *tree, const uint8_t *bitmaps,
+                            const uint8_t *offsets, size_t count, uint64_t *values);
+k2_bins_kernel k2_bins_scalar;
+k2_bins_kernel k2_bins_avx2;
