@@ -54,6 +54,7 @@ void test_store_fill(struct test_store *store, const struct test_trade *trades, 
     for (size_t i = 0; i < count; i++) {
         struct k2_row_key key = {.time_ns = trades[i].time_ns, .sequence = trades[i].sequence};
         size_t row;
+        key.epoch = store->epochs == NULL ? 0 : store->epochs[i];
         assert_int_equal(k2_instrument_intern(store->engine, k2_slice_of("TEST"),
                                               k2_slice_of(trades[i].symbol), &key.instrument, NULL),
                          K2_OK);

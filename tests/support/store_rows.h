@@ -10,6 +10,7 @@ struct test_store {
     struct k2_engine *engine;
     const struct k2_table *table; // trades
     struct k2_row_batch *batch;
+    const int64_t *epochs; // of the trades that are filled in next; NULL: all 0
 };
 
 struct test_trade {
