@@ -108,10 +108,9 @@ enum k2_status k2_snapshot_resolve(struct k2_engine *engine, struct k2_slice tex
         k2_store_abort(txn);
     }
     if (status == K2_OK && !found) {
-        status =
-            k2_fail(error, K2_NOT_FOUND,
-                    "no snapshot, tag or commit before `%.*s`; see `k2 snapshots`",
-                    (int)(text.size_bytes < 100 ? text.size_bytes : 100), (const char *)text.data);
+        status = k2_fail(
+            error, K2_NOT_FOUND, "no snapshot, tag or commit before `%.*s`; see `k2 snapshots`",
+            (int)(text.size_bytes < 100 ? text.size_bytes : 100), (const char *)text.data);
     }
     return status;
 }
