@@ -34,11 +34,14 @@ LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o)
 MAIN_OBJ := $(OBJ)/tools/main.o
 TOOL_OBJ := $(filter-out $(MAIN_OBJ),$(patsubst %.c,$(OBJ)/%.o,$(wildcard tools/*.c)))
 SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(wildcard tests/support/*.c))
-TESTS := $(patsubst %.c,$(OBJ)/%,$(wildcard tests/*/test_*.c))
+# SAN=thread: the tests that start threads; the others have nothing to show there.
+TEST_SRC := $(if $(filter thread,$(SAN)),$(shell grep -l pthread_create tests/*/test_*.c),\
+    $(wildcard tests/*/test_*.c))
+TESTS := $(TEST_SRC:%.c=$(OBJ)/%)
 BENCHES := $(patsubst %.c,$(OBJ)/%,$(wildcard tools/bench/bench_*.c))
 QUIET = $(if $(V),,@printf '%s\n' "  $(notdir $(lastword $(CC))) $(@:build/obj/%=%)";)
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
-REPLAYS := $(FUZZ_NAMES:%=$(OBJ)/fuzz/replay_%)
+REPLAYS := $(if $(filter thread,$(SAN)),,$(FUZZ_NAMES:%=$(OBJ)/fuzz/replay_%))
 
 all: $(OUT)/k2                      ## the program build/k2
 
