@@ -37,11 +37,14 @@ void k2_engine_segment_path(const struct k2_engine *engine, uint64_t segment_id,
     }
 }
 
-static bool has_file(const struct k2_engine *engine, const char *name)
+// Is there something at the path? What may not be looked at is not taken for absent.
+static enum k2_status look_at(const char *path, bool *exists, struct stat *about,
+                              struct k2_error *error)
 {
-    char path[K2_PATH_BYTES];
-    struct stat status;
-    return path_of(engine, name, path) && stat(path, &status) == 0 && status.st_size > 0;
+    *exists = stat(path, about) == 0;
+    return *exists || errno == ENOENT || errno == ENOTDIR
+               ? K2_OK
+               : k2_fail_errno(error, errno, "%s: cannot look into it", path);
 }
 
 static bool has_segments(const struct k2_engine *engine)
@@ -86,18 +89,32 @@ static enum k2_status make_folders(struct k2_engine *engine, struct k2_error *er
     return status;
 }
 
+static enum k2_status fail_no_index(const struct k2_engine *engine, struct k2_error *error)
+{
+    return k2_fail(error, K2_CORRUPT, "%s: there are segments but no index; run `k2 repair`",
+                   engine->path);
+}
+
 // Is there a store to open? Creates the folders of a new one.
 static enum k2_status find_store(struct k2_engine *engine, struct k2_error *error)
 {
-    struct stat folder;
-    bool exists = stat(engine->path, &folder) == 0;
-    if (exists && !S_ISDIR(folder.st_mode)) {
+    char path[K2_PATH_BYTES];
+    struct stat about;
+    bool exists, has_index = false;
+    enum k2_status status = look_at(engine->path, &exists, &about, error);
+    if (status == K2_OK && exists && !S_ISDIR(about.st_mode)) {
         return k2_fail(error, K2_BAD_REQUEST, "%s: not a folder", engine->path);
     }
-    if (exists && !has_file(engine, "index/data.mdb")) {
+    if (status == K2_OK && exists) {
+        (void)path_of(engine, "index/data.mdb", path);
+        status = look_at(path, &has_index, &about, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    if (exists && (!has_index || about.st_size == 0)) {
         if (has_segments(engine)) {
-            return k2_fail(error, K2_CORRUPT,
-                           "%s: there are segments but no index; run `k2 repair`", engine->path);
+            return fail_no_index(engine, error);
         }
         exists = false;
     }
@@ -106,7 +123,7 @@ static enum k2_status find_store(struct k2_engine *engine, struct k2_error *erro
                        "%s: no store here; name one with --data, or load data to create it",
                        engine->path);
     }
-    enum k2_status status = engine->mode == K2_ENGINE_CREATE ? make_folders(engine, error) : K2_OK;
+    status = engine->mode == K2_ENGINE_CREATE ? make_folders(engine, error) : K2_OK;
     if (status == K2_OK) {
         status = k2_volume_check(engine->path, error);
     }
@@ -192,7 +209,9 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
         return status;
     }
     status = read_meta(engine, txn, &found, error);
-    if (status == K2_OK && !found) {
+    if (status == K2_OK && !found && has_segments(engine)) {
+        status = fail_no_index(engine, error); // an empty index would have them all deleted
+    } else if (status == K2_OK && !found) {
         status = initialise(engine, txn, error);
         if (status == K2_OK) {
             status = sync_folders(engine, error);

@@ -137,7 +137,13 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
         if (code == MDB_NOTFOUND) {
             return k2_fail(error, K2_NOT_FOUND, "index: %s: not complete", path);
         }
-        return fail(error, code, "cannot open");
+        enum k2_status status = fail(error, code, "cannot open");
+        if (status == K2_NOT_PERMITTED) {
+            return k2_fail(error, status,
+                           "%s: cannot open the index; reading needs write access to its lock.mdb",
+                           path);
+        }
+        return status;
     }
     *store = self;
     return K2_OK;

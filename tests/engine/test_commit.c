@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -12,6 +13,7 @@
 #include "engine/compact.h"
 #include "engine/instruments.h"
 #include "engine/snapshot.h"
+#include "engine/store.h"
 #include "format/base/alloc.h"
 #include "tests/support/store_rows.h"
 #include "tests/support/tier.h"
@@ -277,6 +279,63 @@ static void what_is_no_store_is_told_apart(void **state)
     test_store_close(&store);
 }
 
+// As another user, when the tests run as the superuser, whom nothing is forbidden.
+static void what_may_not_be_read_is_not_taken_for_absent(void **state)
+{
+    (void)state;
+    enum { NOBODY = 65534 };
+    struct k2_engine *engine = NULL;
+    char folder[TEST_PATH_BYTES], path[TEST_PATH_BYTES + 16];
+    test_folder_make(folder);
+    (void)snprintf(path, sizeof path, "%s/store", folder);
+    assert_int_equal(k2_engine_open(&engine, path, K2_ENGINE_CREATE, NULL), K2_OK);
+    k2_engine_close(engine);
+    static const struct {
+        const char *name;
+        mode_t folder, store;
+    } rows[] = {{"the folder above", 0, 0777}, {"the store itself", 0777, 0}};
+    bool is_superuser = geteuid() == 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(chmod(path, rows[i].store), 0);
+        assert_int_equal(chmod(folder, rows[i].folder), 0);
+        assert_true(!is_superuser || seteuid(NOBODY) == 0);
+        enum k2_status status = k2_engine_open(&engine, path, K2_ENGINE_READ, NULL);
+        assert_true(!is_superuser || seteuid(0) == 0);
+        assert_int_equal(chmod(folder, 0700), 0);
+        assert_int_equal(chmod(path, 0700), 0);
+        if (status != K2_NOT_PERMITTED) {
+            fail_msg("%s: %s", rows[i].name, k2_status_name(status));
+        }
+    }
+    test_folder_remove(folder);
+}
+
+// An index without content must not make a writer sweep the segments away.
+static void segments_outlive_an_empty_index(void **state)
+{
+    (void)state;
+    struct test_store store;
+    struct k2_commit_outcome outcome;
+    struct k2_engine *engine = NULL;
+    char empty[TEST_PATH_BYTES], from[TEST_PATH_BYTES + 32], to[TEST_PATH_BYTES + 32];
+    const struct test_trade trade = {"AAA", 1, 1, 1, 1};
+    test_store_open(&store);
+    (void)test_store_commit(&store, &trade, 1, K2_NUMBERING_SPARSE, &outcome);
+    test_folder_make(empty);
+    struct k2_store *index = NULL;
+    assert_int_equal(k2_store_open(&index, empty, true, NULL), K2_OK);
+    k2_store_close(index);
+    (void)snprintf(from, sizeof from, "%s/data.mdb", empty);
+    (void)snprintf(to, sizeof to, "%s/index/data.mdb", store.folder);
+    k2_engine_close(store.engine);
+    store.engine = NULL;
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(k2_engine_open(&engine, store.folder, K2_ENGINE_CREATE, NULL), K2_CORRUPT);
+    assert_int_equal(test_folder_count(store.folder, "segments"), 1);
+    test_folder_remove(empty);
+    test_store_close(&store);
+}
+
 static void tags_name_snapshots_once(void **state)
 {
     (void)state;
@@ -320,6 +379,8 @@ int main(void)
         cmocka_unit_test(many_commits_keep_every_past_state_through_compaction),
         cmocka_unit_test(a_second_writer_is_told_the_pid),
         cmocka_unit_test(what_is_no_store_is_told_apart),
+        cmocka_unit_test(what_may_not_be_read_is_not_taken_for_absent),
+        cmocka_unit_test(segments_outlive_an_empty_index),
         cmocka_unit_test(tags_name_snapshots_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
