@@ -233,7 +233,7 @@ static bool measure(struct k2_bins_tree *tree, const uint8_t *bits, size_t size,
 
 bool k2_bins_decode(struct k2_slice payload, size_t count, uint64_t *values)
 {
-    struct k2_bins_tree tree;
+    struct k2_bins_tree tree = {0};
     struct k2_byte_reader reader = {.rest = payload};
     tree.bin_count = k2_read_u8(&reader);
     uint32_t topology = k2_read_u32(&reader);
@@ -312,6 +312,23 @@ static void bins_delta_encode(struct k2_block_plan *plan, struct k2_block_entry 
     k2_bins_encode(&plan->bins[K2_PATCH_DELTAS], plan->deltas, plan->count, out);
 }
 
+// values[i] = base + divisor * the sum up to and with i. Four at a time, so that each step waits
+// for one addition only; the values may have three more behind the last.
+static void sum_up(uint64_t *values, size_t count, uint64_t base, uint64_t divisor)
+{
+    for (size_t i = 0; i < count; i += 4) {
+        uint64_t first = divisor * values[i];
+        uint64_t second = first + divisor * values[i + 1];
+        uint64_t third = divisor * values[i + 2];
+        uint64_t fourth = third + divisor * values[i + 3];
+        values[i] = base + first;
+        values[i + 1] = base + second;
+        values[i + 2] = base + second + third;
+        values[i + 3] = base + second + fourth;
+        base += second + fourth;
+    }
+}
+
 static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_slice payload,
                                   int64_t *values, size_t value_count, struct k2_error *error)
 {
@@ -323,10 +340,8 @@ static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_
                        k2_codec_name(entry->codec), payload.size_bytes);
     }
     if (entry->codec == K2_CODEC_BINS_DELTA) {
-        for (size_t i = 0; i < value_count; i++) {
-            base += divisor * unsigned_values[i];
-            unsigned_values[i] = base;
-        }
+        memset(unsigned_values + value_count, 0, 3 * sizeof *unsigned_values);
+        sum_up(unsigned_values, value_count, base, divisor);
     } else if (divisor == 1) {
         for (size_t i = 0; i < value_count; i++) {
             unsigned_values[i] += base;

@@ -12,7 +12,7 @@ enum {
     K2_BINS_NODES_MOST = K2_BINS_MOST - 1, // inner nodes of the tree
     K2_BINS_WIDTH_MOST = 56,               // so that an offset lies in 8 bytes from any bit
     K2_BINS_LEAF = 16,                     // added to the number of a bin
-    K2_BINS_PADDING_BYTES = 16,            // readable behind the bits that kernels get
+    K2_BINS_PADDING_BYTES = 128,           // readable behind the bits that kernels get
 };
 
 // Inner nodes and bins are numbered breadth first, side 0 before side 1.
@@ -20,7 +20,7 @@ struct k2_bins_tree {
     unsigned bin_count;
     uint8_t children[K2_BINS_NODES_MOST][2]; // an inner node, or K2_BINS_LEAF + a bin
     uint8_t widths[K2_BINS_MOST];
-    uint64_t bases[K2_BINS_MOST];
+    uint64_t bases[K2_BINS_MOST];        // of no meaning behind the last bin, as widths
     uint32_t starts[K2_BINS_NODES_MOST]; // bit at which the bitmap of a node begins; for decoding
 };
 
@@ -50,3 +50,5 @@ typedef void k2_bins_kernel(const struct k2_bins_tree *tree, const uint8_t *bitm
                             const uint8_t *offsets, size_t count, uint64_t *values);
 k2_bins_kernel k2_bins_scalar;
 k2_bins_kernel k2_bins_avx2;
+k2_bins_kernel k2_bins_avx512;
+bool k2_bins_avx512_usable(void); // by this build and this machine

@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { PLANES = 4 }; // bits of a bin's number
+#include "format/codec/bins_walk.h"
 
 static inline uint64_t load_word(const uint8_t *bytes)
 {
@@ -22,27 +22,38 @@ static inline uint64_t load_bits(const uint8_t *bytes, uint32_t bit)
     return word | (uint64_t)bytes[bit / 8 + 8] << 1 << (63 - bit % 8);
 }
 
-// The bits of the bins' numbers, each for 64 rows.
-static inline void walk(const struct k2_bins_tree *tree, const uint8_t *bitmaps, uint32_t *places,
-                        uint64_t rows, uint64_t *planes)
+// masks[i]: the rows that come to node i or, behind the nodes, to a bin. Without a branch, as the
+// shape of the tree can not be foreseen.
+static inline void walk_word(const struct k2_bins_tree *tree, const uint8_t *bitmaps,
+                             uint32_t *places, uint64_t *masks)
 {
-    uint64_t masks[K2_BINS_NODES_MOST];
-    masks[0] = rows;
-    planes[0] = planes[1] = planes[2] = planes[3] = 0;
     for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
-        uint64_t ones = _pdep_u64(load_bits(bitmaps, places[node]), masks[node]);
-        uint64_t sides[2] = {masks[node] & ~ones, ones};
-        places[node] += (uint32_t)__builtin_popcountll(masks[node]);
-        for (unsigned side = 0; side < 2; side++) {
-            unsigned child = tree->children[node][side];
-            if (child < K2_BINS_LEAF) {
-                masks[child] = sides[side];
-                continue;
-            }
-            for (unsigned plane = 0; plane < PLANES; plane++) {
-                planes[plane] |= sides[side] & -(uint64_t)(child >> plane & 1);
-            }
-        }
+        uint64_t mask = masks[node];
+        uint64_t ones = _pdep_u64(load_bits(bitmaps, places[node]), mask);
+        places[node] += (uint32_t)__builtin_popcountll(mask);
+        masks[tree->children[node][0]] = mask & ~ones;
+        masks[tree->children[node][1]] = ones;
+    }
+}
+
+void k2_bins_walk(const struct k2_bins_tree *tree, const uint8_t *bitmaps, size_t count,
+                  uint64_t planes[K2_BINS_WORDS][K2_BINS_PLANES])
+{
+    uint32_t places[K2_BINS_NODES_MOST];
+    uint64_t masks[K2_BINS_LEAF + K2_BINS_MOST] = {0}; // bins that are not there have no rows
+    memcpy(places, tree->starts, sizeof places);
+    for (size_t word = 0; word * 64 < count; word++) {
+        size_t rows = count - word * 64;
+        masks[0] = rows < 64 ? ((uint64_t)1 << rows) - 1 : UINT64_MAX;
+        walk_word(tree, bitmaps, places, masks);
+        const uint64_t *bins = masks + K2_BINS_LEAF;
+        uint64_t twelve_up = bins[12] | bins[13] | bins[14] | bins[15];
+        planes[word][0] =
+            bins[1] | bins[3] | bins[5] | bins[7] | bins[9] | bins[11] | bins[13] | bins[15];
+        planes[word][1] =
+            bins[2] | bins[3] | bins[6] | bins[7] | bins[10] | bins[11] | bins[14] | bins[15];
+        planes[word][2] = bins[4] | bins[5] | bins[6] | bins[7] | twelve_up;
+        planes[word][3] = bins[8] | bins[9] | bins[10] | bins[11] | twelve_up;
     }
 }
 
@@ -60,15 +71,13 @@ static inline void number_rows(const uint64_t *planes, uint8_t *bins)
 void k2_bins_avx2(const struct k2_bins_tree *tree, const uint8_t *bitmaps, const uint8_t *offsets,
                   size_t count, uint64_t *values)
 {
-    uint32_t places[K2_BINS_NODES_MOST];
-    uint64_t planes[PLANES];
+    uint64_t planes[K2_BINS_WORDS][K2_BINS_PLANES];
     uint8_t bins[64];
     size_t bit = 0;
-    memcpy(places, tree->starts, (tree->bin_count - 1) * sizeof places[0]);
+    k2_bins_walk(tree, bitmaps, count, planes);
     for (size_t first = 0; first < count; first += 64) {
         size_t rows = count - first < 64 ? count - first : 64;
-        walk(tree, bitmaps, places, rows == 64 ? UINT64_MAX : ((uint64_t)1 << rows) - 1, planes);
-        number_rows(planes, bins);
+        number_rows(planes[first / 64], bins);
         for (size_t row = 0; row < rows; row++) {
             unsigned width = tree->widths[bins[row]];
             uint64_t word = load_word(offsets + bit / 8) >> bit % 8;

@@ -56,7 +56,8 @@ struct k2_bitpack_kernels {
 
 extern const struct k2_bitpack_kernels k2_bitpack_scalar; // the reference
 extern const struct k2_bitpack_kernels k2_bitpack_avx2;
-bool k2_bitpack_avx2_usable(void); // by this build and this machine
+bool k2_bitpack_avx2_usable(void);                        // by this build and this machine
+extern const struct k2_bitpack_kernels k2_bitpack_avx512; // AVX2, but for BINS
 
 // The kernels that k2_codec_select chose, else the best usable ones.
 const struct k2_bitpack_kernels *k2_bitpack_selected(void);

@@ -186,6 +186,18 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .bins = k2_bins_avx2,
 };
 
+// Packing gains little from wider vectors; BINS gains much.
+const struct k2_bitpack_kernels k2_bitpack_avx512 = {
+    .name = "avx512",
+    .pack = avx2_pack,
+    .unpack = avx2_unpack,
+    .unpack_sum = avx2_unpack_sum,
+    .range = loop_range,
+    .divide = loop_divide,
+    .delta_range = loop_delta_range,
+    .bins = k2_bins_avx512,
+};
+
 #else // a machine without AVX2: the name stays, for the table of instruction sets
 
 bool k2_bitpack_avx2_usable(void)
@@ -194,5 +206,6 @@ bool k2_bitpack_avx2_usable(void)
 }
 
 const struct k2_bitpack_kernels k2_bitpack_avx2 = {.name = "avx2"};
+const struct k2_bitpack_kernels k2_bitpack_avx512 = {.name = "avx512"};
 
 #endif

@@ -55,5 +55,5 @@ const char *k2_codec_name(uint8_t codec); // "DELTA"; NULL if unknown
 // Instruction sets of the kernels behind both calls, best first; "scalar" is the reference.
 // Selecting is for tests and benchmarks, before any other thread runs; false if the machine or the
 // build has it not.
-bool k2_codec_select(const char *instruction_set); // "scalar", "avx2"
+bool k2_codec_select(const char *instruction_set); // "scalar", "avx2", "avx512"
 const char *k2_codec_selected(void);

@@ -210,7 +210,7 @@ static const size_t counts[] = {1,   2,   3,   15,  16,  17,  63,  64,  65,   10
                                 511, 512, 513, 527, 528, 600, 777, 960, 1009, 1023, 1024};
 enum { COUNT_COUNT = sizeof counts / sizeof counts[0] };
 
-static const char *const sets[] = {"scalar", "avx2"};
+static const char *const sets[] = {"scalar", "avx2", "avx512"};
 
 // The payload in memory of exactly its size, so that the address sanitizer sees a stray read.
 static void check_decode(const char *what, const struct k2_block_entry *entry,
@@ -451,6 +451,9 @@ static void instruction_sets_are_selected_by_name(void **state)
         assert_string_equal(k2_codec_selected(), "avx2");
     } else {
         print_message("this machine or build has no AVX2: only the scalar kernels were tested\n");
+    }
+    if (!k2_codec_select("avx512")) {
+        print_message("this machine or build has no AVX-512: its kernels were not tested\n");
     }
 }
 

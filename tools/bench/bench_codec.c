@@ -72,7 +72,7 @@ static void simulate(int64_t (*columns)[ROWS])
 static void bench_column(const char *name, const int64_t *values, bool sorted_level,
                          int repetitions)
 {
-    static const char *const sets[] = {"scalar", "avx2"};
+    static const char *const sets[] = {"scalar", "avx2", "avx512"};
     struct k2_block_entry entries[BLOCKS];
     size_t offsets[BLOCKS + 1];
     int64_t *decoded = k2_alloc_aligned((K2_BLOCK_ROWS + 64) * sizeof *decoded);
