@@ -82,6 +82,7 @@ enum k2_chunk_encoding {
     K2_ENCODING_DICTIONARY = 2,
     K2_ENCODING_TEXTS = 3,
     K2_ENCODING_DIGITS = 4,
+    K2_ENCODING_NUMBERED = 5,
 };
 
 enum { K2_COLUMN_HAS_RANGE = 1 };
@@ -140,6 +141,7 @@ enum {
 enum {
     K2_DICTIONARY_RAW_BYTES_MAX = 16 << 20,
     K2_TEXTS_RAW_BYTES_MAX = 64 << 20, // of a block
+    K2_PREFIX_BYTES_MAX = 64,          // of numbered texts
     K2_DIRECTORY_ENTRY_BYTES_MAX = 512,
     K2_NAMES_BYTES_MAX = 384, // exchange and symbol together
 };

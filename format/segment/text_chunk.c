@@ -225,32 +225,77 @@ static bool parse_digits(struct k2_slice text, int64_t *value)
     return true;
 }
 
-static bool all_digits(const struct k2_text_source *source)
+// Texts that are one prefix, maybe empty, and then the digits of an integer.
+struct numbered_source {
+    const struct k2_text_source *source;
+    struct k2_slice prefix;
+};
+
+// What stands before the digits at the end.
+static struct k2_slice prefix_of(struct k2_slice text)
 {
+    while (text.size_bytes > 0 && (unsigned)(text.data[text.size_bytes - 1] - '0') <= 9) {
+        text.size_bytes--;
+    }
+    return text;
+}
+
+static bool parse_numbered(struct k2_slice prefix, struct k2_slice text, int64_t *value)
+{
+    size_t size = prefix.size_bytes;
+    if (text.size_bytes <= size || (size > 0 && memcmp(text.data, prefix.data, size) != 0)) {
+        return false;
+    }
+    return parse_digits((struct k2_slice){text.data + size, text.size_bytes - size}, value);
+}
+
+static bool all_numbered(const struct k2_text_source *source, struct k2_slice *prefix)
+{
+    bool has_prefix = false;
+    *prefix = (struct k2_slice){0};
     for (size_t row = 0; row < source->row_count; row++) {
         bool valid;
         int64_t value;
         struct k2_slice text = text_of(source, row, &valid);
-        if (valid && !parse_digits(text, &value)) {
+        if (valid && !has_prefix) {
+            *prefix = prefix_of(text);
+            has_prefix = true;
+        }
+        if (valid && !parse_numbered(*prefix, text, &value)) {
             return false;
         }
     }
-    return true;
+    return prefix->size_bytes <= K2_PREFIX_BYTES_MAX;
 }
 
-static void fill_digits(const void *context, size_t first_row, size_t row_count, int64_t *values,
-                        uint8_t *validity)
+static void fill_numbers(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                         uint8_t *validity)
 {
-    const struct k2_text_source *source = context;
+    const struct numbered_source *self = context;
     for (size_t i = 0; i < row_count; i++) {
         bool valid;
-        struct k2_slice text = text_of(source, first_row + i, &valid);
+        struct k2_slice text = text_of(self->source, first_row + i, &valid);
         values[i] = 0;
-        (void)parse_digits(text, &values[i]); // null rows have no meaning
+        (void)parse_numbered(self->prefix, text, &values[i]); // null rows have no meaning
         if (validity != NULL) {
             validity[i] = valid;
         }
     }
+}
+
+static void put_numbered(const struct k2_text_source *source, struct k2_slice prefix,
+                         struct k2_buffer *scratch, struct k2_buffer *out, uint8_t *encoding)
+{
+    struct numbered_source context = {source, prefix};
+    struct k2_integer_source numbers = {fill_numbers, &context, source->row_count,
+                                        source->has_nulls, source->sorted_level};
+    *encoding = K2_ENCODING_DIGITS;
+    if (prefix.size_bytes > 0) {
+        *encoding = K2_ENCODING_NUMBERED;
+        k2_put_u8(out, (uint8_t)prefix.size_bytes);
+        k2_put_bytes(out, prefix.data, prefix.size_bytes);
+    }
+    k2_integer_chunk_encode(&numbers, 0, scratch, out, NULL);
 }
 
 enum k2_status k2_text_chunk_encode(const struct k2_text_source *source, struct k2_buffer *scratch,
@@ -258,11 +303,9 @@ enum k2_status k2_text_chunk_encode(const struct k2_text_source *source, struct 
                                     struct k2_error *error)
 {
     *encoding = K2_ENCODING_TEXTS;
-    if (kind_of(source) == K2_KIND_TEXT && all_digits(source)) {
-        struct k2_integer_source digits = {fill_digits, source, source->row_count,
-                                           source->has_nulls, source->sorted_level};
-        *encoding = K2_ENCODING_DIGITS;
-        k2_integer_chunk_encode(&digits, 0, scratch, out, NULL);
+    struct k2_slice prefix;
+    if (kind_of(source) == K2_KIND_TEXT && all_numbered(source, &prefix)) {
+        put_numbered(source, prefix, scratch, out, encoding);
         return K2_OK;
     }
     if (kind_of(source) != K2_KIND_UUID) {
@@ -389,12 +432,25 @@ static enum k2_status open_texts(struct k2_text_chunk *chunk, struct k2_slice by
 static enum k2_status open_digits(struct k2_text_chunk *chunk, struct k2_slice bytes,
                                   uint32_t row_count, struct k2_error *error)
 {
-    chunk->room_bytes = (size_t)K2_BLOCK_ROWS * DIGITS_ROOM;
+    chunk->room_bytes = K2_BLOCK_ROWS * (chunk->prefix.size_bytes + DIGITS_ROOM);
     chunk->room = k2_alloc(chunk->room_bytes);
     if (chunk->room == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "texts of a block: out of memory");
     }
     return k2_integer_chunk_open(&chunk->integers, bytes, row_count, error);
+}
+
+static enum k2_status open_numbered(struct k2_text_chunk *chunk, struct k2_slice bytes,
+                                    uint32_t row_count, struct k2_error *error)
+{
+    struct k2_byte_reader reader = {.rest = bytes};
+    size_t size = k2_read_u8(&reader);
+    chunk->prefix = k2_read_bytes(&reader, size);
+    if (reader.truncated || size > K2_PREFIX_BYTES_MAX) {
+        return k2_fail(error, K2_CORRUPT, "prefix of %zu bytes in a chunk of %zu", size,
+                       bytes.size_bytes);
+    }
+    return open_digits(chunk, reader.rest, row_count, error);
 }
 
 static enum k2_status look_up(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
@@ -486,13 +542,18 @@ static enum k2_status print_texts(struct k2_text_chunk *chunk, uint32_t block, s
 {
     (void)block;
     (void)error;
+    size_t prefix_bytes = chunk->prefix.size_bytes;
     for (size_t i = 0; i < row_count; i++) {
-        uint8_t *end = chunk->room + (i + 1) * DIGITS_ROOM;
+        uint8_t *end = chunk->room + (i + 1) * (prefix_bytes + DIGITS_ROOM);
         if (valid != NULL && valid[i] == 0) {
             store->texts[i] = (struct k2_slice){0};
             continue;
         }
-        const uint8_t *begin = print_digits((uint64_t)store->values[i], end);
+        uint8_t *begin = print_digits((uint64_t)store->values[i], end);
+        if (prefix_bytes > 0) {
+            begin -= prefix_bytes;
+            memcpy(begin, chunk->prefix.data, prefix_bytes);
+        }
         store->texts[i] = (struct k2_slice){begin, (size_t)(end - begin)};
     }
     return K2_OK;
@@ -513,6 +574,7 @@ static const struct form forms[] = {
     {K2_ENCODING_DICTIONARY, open_dictionary, look_up},
     {K2_ENCODING_TEXTS, open_texts, cut_texts},
     {K2_ENCODING_DIGITS, open_digits, print_texts},
+    {K2_ENCODING_NUMBERED, open_numbered, print_texts},
 };
 
 static const struct form *find_form(uint8_t encoding)

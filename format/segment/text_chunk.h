@@ -1,5 +1,6 @@
 // A column of texts: a dictionary with codes, the texts one after the other with their lengths, or
-// integers where all texts are the digits of one. SEGMENT.md has the bytes.
+// integers where all texts are the digits of one, behind a prefix that all have. SEGMENT.md has the
+// bytes.
 #pragma once
 
 #include "format/segment/integer_chunk.h"
@@ -24,7 +25,8 @@ struct k2_text_chunk {
     struct k2_integer_chunk integers; // codes, lengths or the integers
     struct k2_slice *dictionary;
     size_t dictionary_count;
-    uint8_t *room; // decompressed dictionary, or the texts of the last decoded block
+    struct k2_slice prefix; // of numbered texts; borrowed from the bytes
+    uint8_t *room;          // decompressed dictionary, or the texts of the last decoded block
     size_t room_bytes;
     const uint8_t *table; // of blocks
     struct k2_slice texts;

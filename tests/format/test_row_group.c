@@ -310,6 +310,8 @@ static void check_commits(bool with_commits)
     k2_test_rows_destroy(rows);
 }
 
+#define LONG_PREFIX "012345678901234567890123456789012345678901234567890123456789012-" // 64 bytes
+
 static const struct {
     const char *name;
     const char *texts[4]; // NULL: null
@@ -323,6 +325,23 @@ static const struct {
     {"a sign", {"1", "-2", "3", "4"}, NULL},
     {"too many digits", {"1", "1000000000000000000", "3", "4"}, NULL},
     {"a letter", {"1", "2", "3", "4a"}, NULL},
+    {"a prefix", {"BINANCE-998", "BINANCE-999", "BINANCE-1000", "BINANCE-1001"}, "FOR"},
+    {"a prefix and the most digits", {"A-0", "A-999999999999999999", "A-1", "A-10"}, "FOR"},
+    {"a prefix with digits", {"L2:1", "L2:2", "L2:4", "L2:2"}, "FOR"},
+    {"a prefix of UTF-8", {"\xc3\xa9 7", "\xc3\xa9 7", "\xc3\xa9 7", "\xc3\xa9 7"}, "CONST"},
+    {"nulls before a prefix", {NULL, "A-7", NULL, "A-7"}, "CONST"},
+    {"two prefixes", {"A-1", "B-2", "A-3", "A-4"}, NULL},
+    {"a longer prefix", {"A-1", "A--2", "A-3", "A-4"}, NULL},
+    {"a prefix alone", {"A-1", "A-", "A-3", "A-4"}, NULL},
+    {"less than the prefix", {"A-1", "A", "A-3", "A-4"}, NULL},
+    {"a leading zero behind a prefix", {"A-1", "A-02", "A-3", "A-4"}, NULL},
+    {"no digits at all", {"abc", "abd", "abe", "abf"}, NULL},
+    {"a prefix of 64 bytes",
+     {LONG_PREFIX "1", LONG_PREFIX "2", LONG_PREFIX "3", LONG_PREFIX "4"},
+     "FOR"},
+    {"a prefix of 65 bytes",
+     {LONG_PREFIX "x1", LONG_PREFIX "x2", LONG_PREFIX "x3", LONG_PREFIX "x4"},
+     NULL},
 };
 
 static void ids_of_digits_are_kept_as_integers_and_come_back_as_texts(void **state)
