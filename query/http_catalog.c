@@ -194,34 +194,34 @@ static enum k2_status open_list(const struct k2_http_context *context, uint64_t 
     return status;
 }
 
-enum k2_status k2_http_get_instruments(const struct k2_http_context *context,
-                                       struct k2_http_response *response, struct k2_error *error)
+// The whole answer of a list of instruments; `put` writes its items and counts them.
+static enum k2_status put_list(const struct k2_http_context *context,
+                               uint64_t (*put)(const struct k2_instrument_list *list,
+                                               struct k2_buffer *out),
+                               struct k2_http_response *response, struct k2_error *error)
 {
     struct k2_instrument_list list;
     uint64_t snapshot = 0;
     enum k2_status status = open_list(context, &snapshot, &list, error);
     if (status == K2_OK) {
         put_begin(&response->body);
-        uint64_t count = k2_instrument_list_put(&list, &response->body);
+        uint64_t count = put(&list, &response->body);
         status = put_end(context, snapshot, count, response, error);
     }
     k2_instrument_list_close(&list);
     return status;
 }
 
+enum k2_status k2_http_get_instruments(const struct k2_http_context *context,
+                                       struct k2_http_response *response, struct k2_error *error)
+{
+    return put_list(context, k2_instrument_list_put, response, error);
+}
+
 enum k2_status k2_http_get_symbols(const struct k2_http_context *context,
                                    struct k2_http_response *response, struct k2_error *error)
 {
-    struct k2_instrument_list list;
-    uint64_t snapshot = 0;
-    enum k2_status status = open_list(context, &snapshot, &list, error);
-    if (status == K2_OK) {
-        put_begin(&response->body);
-        uint64_t count = k2_instrument_list_put_symbols(&list, &response->body);
-        status = put_end(context, snapshot, count, response, error);
-    }
-    k2_instrument_list_close(&list);
-    return status;
+    return put_list(context, k2_instrument_list_put_symbols, response, error);
 }
 
 // ---- snapshots and figures --------------------------------------------------------------------
