@@ -122,8 +122,8 @@ enum k2_status k2_engine_refresh(struct k2_engine *engine, struct k2_error *erro
     return status;
 }
 
-static enum k2_status put_table(struct k2_store_txn *txn, uint16_t id, uint32_t version,
-                                const struct k2_schema *schema, struct k2_error *error)
+enum k2_status k2_catalog_put_table(struct k2_store_txn *txn, uint16_t id, uint32_t version,
+                                    const struct k2_schema *schema, struct k2_error *error)
 {
     struct k2_buffer value;
     k2_buffer_init(&value, 4096);
@@ -157,7 +157,7 @@ enum k2_status k2_catalog_put_builtin(struct k2_engine *engine, struct k2_store_
         }
         status = k2_schema_builtin(&schema, name, error);
         if (status == K2_OK) {
-            status = put_table(txn, ++id, 1, schema, error);
+            status = k2_catalog_put_table(txn, ++id, 1, schema, error);
         }
         k2_schema_destroy(schema);
     }
@@ -174,7 +174,7 @@ struct new_table {
 static enum k2_status put_new_table(void *context, struct k2_store_txn *txn, struct k2_error *error)
 {
     const struct new_table *table = context;
-    return put_table(txn, table->id, table->version, table->schema, error);
+    return k2_catalog_put_table(txn, table->id, table->version, table->schema, error);
 }
 
 enum k2_status k2_engine_add_table(struct k2_engine *engine, struct k2_schema **schema,

@@ -136,18 +136,21 @@ static enum k2_status put_meta(struct k2_store_txn *txn, const char *name, struc
     return k2_store_put(txn, K2_STORE_META, k2_slice_of(name), value, error);
 }
 
+enum k2_status k2_engine_put_identity(struct k2_store_txn *txn, const uint8_t store_id[16],
+                                      struct k2_error *error)
+{
+    enum k2_status status = put_meta(txn, "format", k2_slice_of(format_version), error);
+    return status == K2_OK ? put_meta(txn, "store_id", (struct k2_slice){store_id, 16}, error)
+                           : status;
+}
+
 static enum k2_status initialise(struct k2_engine *engine, struct k2_store_txn *txn,
                                  struct k2_error *error)
 {
     if (getrandom(engine->store_id, sizeof engine->store_id, 0) != sizeof engine->store_id) {
         return k2_fail_errno(error, errno, "%s: no random bytes", engine->path);
     }
-    struct k2_slice id = {engine->store_id, sizeof engine->store_id};
-    enum k2_status status = put_meta(txn, "format", k2_slice_of(format_version), error);
-    if (status == K2_OK) {
-        status = put_meta(txn, "store_id", id, error);
-    }
-    return status;
+    return k2_engine_put_identity(txn, engine->store_id, error);
 }
 
 // The names of a new store survive a power cut, like its rows.

@@ -62,6 +62,16 @@ k2_engine_load_tables(struct k2_engine *engine, struct k2_store_txn *txn, struct
 // when the clock goes back.
 int64_t k2_engine_next_time_ns(const struct k2_engine *engine);
 
+// Writes a table with this schema, which is its newest, into the index.
+K2_MUST_CHECK enum k2_status k2_catalog_put_table(struct k2_store_txn *txn, uint16_t id,
+                                                  uint32_t version, const struct k2_schema *schema,
+                                                  struct k2_error *error);
+
+// Writes the version and the store's id into a new index.
+K2_MUST_CHECK enum k2_status k2_engine_put_identity(struct k2_store_txn *txn,
+                                                    const uint8_t store_id[16],
+                                                    struct k2_error *error);
+
 // Writes the built-in tables that the engine has not loaded into the index: all of a new store, and
 // those that came later.
 K2_MUST_CHECK enum k2_status

@@ -81,6 +81,24 @@ enum k2_status k2_file_rename(const char *from, const char *to, struct k2_error 
     return K2_OK;
 }
 
+enum k2_status k2_file_exchange(const char *left, const char *right, struct k2_error *error)
+{
+    char aside[4200];
+    int refused = k2_file_ask_hook(K2_FILE_RENAME);
+    if (refused == 0 && renameat2(AT_FDCWD, left, AT_FDCWD, right, RENAME_EXCHANGE) == 0) {
+        return K2_OK;
+    }
+    int reason = refused != 0 ? refused : errno;
+    int size = snprintf(aside, sizeof aside, "%s.old", right);
+    if ((reason != EINVAL && reason != ENOSYS) || size >= (int)sizeof aside) {
+        return k2_fail_errno(error, reason, "%s: cannot exchange with %s", left, right);
+    }
+    if (rename(right, aside) != 0 || rename(left, right) != 0 || rename(aside, left) != 0) {
+        return k2_fail_errno(error, errno, "%s: cannot exchange with %s", left, right);
+    }
+    return K2_OK;
+}
+
 enum k2_status k2_file_sync_directory(const char *path, struct k2_error *error)
 {
     int refused = k2_file_ask_hook(K2_FILE_SYNC_DIRECTORY);

@@ -35,6 +35,9 @@ K2_MUST_CHECK enum k2_status k2_file_write(int file, struct k2_slice bytes, uint
 K2_MUST_CHECK enum k2_status k2_file_sync(int file, struct k2_error *error); // data and length
 K2_MUST_CHECK enum k2_status k2_file_rename(const char *from, const char *to,
                                             struct k2_error *error);
+// Two paths of one folder change places, at once where the file system can.
+K2_MUST_CHECK enum k2_status k2_file_exchange(const char *left, const char *right,
+                                              struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_sync_directory(const char *path, struct k2_error *error);
 // A file that is gone already is fine. Cleaning up may ignore the result: the next start sweeps.
 enum k2_status k2_file_unlink(const char *path, struct k2_error *error);

@@ -135,14 +135,12 @@ struct commit_chunks {
     uint64_t newest; // the commit up to which they go
 };
 
-static const char logged_name[] = "logged"; // the newest commit that `_log` knows
-
 static enum k2_status note_logged(void *context, struct k2_store_txn *txn, struct k2_error *error)
 {
     const struct commit_chunks *chunks = context;
     struct k2_index_value value = k2_index_value_number(chunks->newest);
-    return k2_store_put(txn, K2_STORE_META, k2_slice_of(logged_name), k2_index_value_slice(&value),
-                        error);
+    return k2_store_put(txn, K2_STORE_META, k2_slice_of(K2_JOURNAL_LOGGED),
+                        k2_index_value_slice(&value), error);
 }
 
 static enum k2_status collect_chunks(struct k2_store_txn *txn, struct k2_store_cursor *cursor,
@@ -151,7 +149,7 @@ static enum k2_status collect_chunks(struct k2_store_txn *txn, struct k2_store_c
     struct k2_slice value;
     bool found;
     enum k2_status status =
-        k2_store_get(txn, K2_STORE_META, k2_slice_of(logged_name), &found, &value, error);
+        k2_store_get(txn, K2_STORE_META, k2_slice_of(K2_JOURNAL_LOGGED), &found, &value, error);
     uint64_t logged = status == K2_OK && found ? k2_index_number(value) : 0;
     struct k2_index_key key = k2_index_key_id(logged / K2_COMMIT_LOG_CHUNK, 8);
     if (status == K2_OK && logged < chunks->newest) {

@@ -15,6 +15,9 @@
 #define K2_JOURNAL_SCHEMA "schema"
 #define K2_JOURNAL_COMMITS "commits"
 
+// In the index: the newest commit whose record is in `_log`.
+#define K2_JOURNAL_LOGGED "logged"
+
 struct k2_journal_entry {
     const char *kind;      // K2_JOURNAL_...
     struct k2_slice name;  // the tag, or the table

@@ -8,6 +8,7 @@ extern const struct k2_command k2_command_inspect;
 extern const struct k2_command k2_command_version;
 extern const struct k2_command k2_command_check;
 extern const struct k2_command k2_command_compact;
+extern const struct k2_command k2_command_repair;
 extern const struct k2_command k2_command_backup;
 extern const struct k2_command k2_command_restore;
 extern const struct k2_command k2_command_load;
