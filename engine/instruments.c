@@ -10,7 +10,19 @@
 #include "format/base/checksum.h"
 #include "format/base/utf8.h"
 
-enum { EXCHANGE_BYTES = 32, SYMBOL_BYTES = 255, NAME_BYTES = EXCHANGE_BYTES + 1 + SYMBOL_BYTES };
+enum { SYMBOL_BYTES = 255, NAME_BYTES = K2_EXCHANGE_BYTES + 1 + SYMBOL_BYTES };
+
+struct k2_slice k2_exchange_upper(struct k2_slice exchange, uint8_t room[K2_EXCHANGE_BYTES])
+{
+    if (exchange.size_bytes > K2_EXCHANGE_BYTES) {
+        return exchange;
+    }
+    for (size_t i = 0; i < exchange.size_bytes; i++) {
+        uint8_t byte = exchange.data[i];
+        room[i] = (uint8_t)(byte >= 'a' && byte <= 'z' ? byte - 'a' + 'A' : byte);
+    }
+    return (struct k2_slice){room, exchange.size_bytes};
+}
 
 // exchange NUL symbol: the key by name and the value by id.
 struct name_key {
@@ -21,9 +33,9 @@ struct name_key {
 static enum k2_status make_name(struct name_key *key, struct k2_slice exchange,
                                 struct k2_slice symbol, struct k2_error *error)
 {
-    if (exchange.size_bytes == 0 || exchange.size_bytes > EXCHANGE_BYTES) {
+    if (exchange.size_bytes == 0 || exchange.size_bytes > K2_EXCHANGE_BYTES) {
         return k2_fail(error, K2_REJECTED, "exchange: %zu bytes; 1 to %d are possible",
-                       exchange.size_bytes, EXCHANGE_BYTES);
+                       exchange.size_bytes, K2_EXCHANGE_BYTES);
     }
     if (symbol.size_bytes == 0 || symbol.size_bytes > SYMBOL_BYTES) {
         return k2_fail(error, K2_REJECTED, "symbol: %zu bytes; 1 to %d are possible",

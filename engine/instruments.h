@@ -6,6 +6,12 @@
 #include "engine/engine.h"
 #include "format/segment/row_group.h"
 
+enum { K2_EXCHANGE_BYTES = 32 };
+
+// An exchange as it is stored: in upper case. Borrowed from `room`; what is too long comes back as
+// it is, to be refused.
+struct k2_slice k2_exchange_upper(struct k2_slice exchange, uint8_t room[K2_EXCHANGE_BYTES]);
+
 // The id of a pair, a new one if it is new; the new one becomes durable with the next commit that
 // has a row of it. Write handles only, one thread. K2_REJECTED: exchange empty or over 32 bytes,
 // symbol empty or over 255 bytes or not UTF-8.

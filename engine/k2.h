@@ -161,8 +161,9 @@ K2_API K2_MUST_CHECK enum k2_status k2_appender_open(struct k2_appender **append
 K2_API void k2_appender_close(struct k2_appender *appender); // forgets what is not committed
 
 // Begins a row; its other columns hold their defaults, else null. (exchange, symbol, time_ns,
-// epoch, sequence) is its key. K2_LIMIT: 65,536 rows are waiting, commit first. K2_REJECTED: a name
-// that can not be stored (exchange 1 to 32 bytes, symbol 1 to 255 bytes of UTF-8).
+// epoch, sequence) is its key; the exchange is stored in upper case. K2_LIMIT: 65,536 rows are
+// waiting, commit first. K2_REJECTED: a name that can not be stored (exchange 1 to 32 bytes, symbol
+// 1 to 255 bytes of UTF-8).
 K2_API K2_MUST_CHECK enum k2_status k2_appender_row(struct k2_appender *appender,
                                                     const char *exchange, const char *symbol,
                                                     int64_t time_ns, int64_t epoch,

@@ -67,8 +67,10 @@ enum k2_status k2_appender_row(struct k2_appender *appender, const char *exchang
                        batch->row_count);
     }
     struct k2_row_key key = {0, time_ns, epoch, sequence};
-    enum k2_status status = k2_instrument_intern(appender->db->engine, k2_slice_of(exchange),
-                                                 k2_slice_of(symbol), &key.instrument, error);
+    uint8_t upper[K2_EXCHANGE_BYTES];
+    enum k2_status status =
+        k2_instrument_intern(appender->db->engine, k2_exchange_upper(k2_slice_of(exchange), upper),
+                             k2_slice_of(symbol), &key.instrument, error);
     size_t row;
     return status == K2_OK ? k2_row_batch_add(batch, &key, batch->row_count, &row, error) : status;
 }

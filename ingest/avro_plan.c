@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "engine/instruments.h"
 #include "format/base/alloc.h"
 #include "ingest/avro_reader.h"
 #include "ingest/avro_schema.h"
@@ -480,6 +481,8 @@ static enum k2_status make_key(struct k2_avro_plan *plan, const struct key_value
         }
         exchange = k2_slice_of(plan->exchange);
     }
+    uint8_t upper[K2_EXCHANGE_BYTES];
+    exchange = k2_exchange_upper(exchange, upper);
     if (sequence->kind == K2_AVRO_VALUE_NULL) {
         sequence = &values->fallback_sequence;
     }

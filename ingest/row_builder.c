@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/instruments.h"
 #include "engine/name_set.h"
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
@@ -14,7 +15,6 @@
 #include "ingest/ordinal_counter.h"
 
 enum {
-    EXCHANGE_CEILING_BYTES = 32,
     SYMBOL_CEILING_BYTES = 255,
     TEXT_CEILING_BYTES = 65535,
     JSON_CEILING_BYTES = 1 << 21,
@@ -283,16 +283,12 @@ static enum k2_status take_instrument(struct k2_row_builder *self, uint32_t *num
                                       struct k2_row_refusal *refusal, struct k2_error *error)
 {
     struct k2_instrument_name name;
-    uint8_t upper[EXCHANGE_CEILING_BYTES];
-    if (!take_name(self, K2_EXCHANGE, EXCHANGE_CEILING_BYTES, &name.exchange, refusal) ||
+    uint8_t upper[K2_EXCHANGE_BYTES];
+    if (!take_name(self, K2_EXCHANGE, K2_EXCHANGE_BYTES, &name.exchange, refusal) ||
         !take_name(self, K2_SYMBOL, SYMBOL_CEILING_BYTES, &name.symbol, refusal)) {
         return K2_OK;
     }
-    for (size_t i = 0; i < name.exchange.size_bytes; i++) {
-        uint8_t c = name.exchange.data[i];
-        upper[i] = (uint8_t)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    }
-    name.exchange.data = upper;
+    name.exchange = k2_exchange_upper(name.exchange, upper);
     if (self->last == K2_NAME_NONE ||
         k2_instrument_name_compare(name, self->names.names[self->last]) != 0) {
         enum k2_status status = k2_name_set_add(&self->names, name, &self->last, error);

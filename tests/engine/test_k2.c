@@ -58,7 +58,7 @@ static void add(struct world *world, const char *symbol, int64_t time_ns, int64_
                 int64_t price)
 {
     struct k2_error error = {0};
-    need(k2_appender_row(world->appender, "X", symbol, time_ns, 0, sequence, &error), &error);
+    need(k2_appender_row(world->appender, "x", symbol, time_ns, 0, sequence, &error), &error);
     need(k2_appender_value(world->appender, world->price, price, &error), &error);
     need(k2_appender_value(world->appender, world->quantity, 100000000, &error), &error);
 }
