@@ -127,6 +127,9 @@ test:                               ## everything that CI runs; installs what it
 	@tools/deps install build test
 	@tests/run all
 
+system: tests                       ## the program from outside, with a real broker; part of `test`
+	@tests/run system
+
 torture:                            ## the long forms; SEED=n, MINUTES=n
 	@tests/run torture
 
@@ -159,7 +162,7 @@ clean:                              ## removes build/
 help:                               ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## *\(.*\)/\1\t\2/p' Makefile | expand -t 12
 
-.PHONY: all lib install deps tests unit test torture accept fuzz coverage tidy demo bench clean help
+.PHONY: all lib install deps tests unit test system torture accept fuzz coverage tidy demo bench clean help
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(SUPPORT_OBJ:.o=.d) $(TESTS:=.d) \
     $(BENCHES:=.d)

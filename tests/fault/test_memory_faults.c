@@ -72,7 +72,7 @@ static void every_step_survives_every_failed_allocation(void **state)
             fail_msg("after step %zu: %s", step, error.text);
         }
     }
-    print_message("# %ld failed allocations\n", failures);
+    print_message("# allocations that failed in turn: %ld\n", failures);
     assert_true(failures > WORKLOAD_STEPS);
     k2_engine_close(engine);
     test_folder_remove(path);
