@@ -81,6 +81,42 @@ static enum k2_status add_topic(struct k2_serve_ingest *self, const char *word,
     return status;
 }
 
+static bool has_partition(const struct k2_pipeline_topic *topic, int32_t number)
+{
+    for (size_t i = 0; i < topic->partition_count; i++) {
+        if (topic->partitions[i] == number) {
+            return true;
+        }
+    }
+    return topic->partitions == NULL; // all
+}
+
+static bool share_partitions(const struct k2_pipeline_topic *left,
+                             const struct k2_pipeline_topic *right)
+{
+    bool share = left->partitions == NULL || right->partitions == NULL;
+    for (size_t i = 0; !share && i < left->partition_count; i++) {
+        share = has_partition(right, left->partitions[i]);
+    }
+    return share && strcmp(left->name, right->name) == 0;
+}
+
+// A message becomes one row: of two tables that want it, one would go without.
+static enum k2_status check_topics(const struct k2_serve_ingest *self, struct k2_error *error)
+{
+    for (size_t i = 1; i < self->topic_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (share_partitions(&self->topics[i], &self->topics[j])) {
+                return k2_fail(
+                    error, K2_BAD_REQUEST,
+                    "--topic: %.200s: a partition is given twice; each goes to one table",
+                    self->topics[i].name);
+            }
+        }
+    }
+    return K2_OK;
+}
+
 enum k2_status k2_serve_ingest_create(struct k2_serve_ingest **ingest, const struct k2_cli *cli,
                                       struct k2_error *error)
 {
@@ -102,6 +138,9 @@ enum k2_status k2_serve_ingest_create(struct k2_serve_ingest **ingest, const str
     }
     if (status == K2_OK && self->topic_count == 0) {
         status = k2_fail(error, K2_BAD_REQUEST, "--topic: missing; say NAME=TABLE");
+    }
+    if (status == K2_OK) {
+        status = check_topics(self, error);
     }
     if (status != K2_OK) {
         k2_serve_ingest_destroy(self);
