@@ -109,13 +109,15 @@ static void decide_attempt(struct decision *self, const struct attempt *attempt)
     if (is_void(self, first)) {
         return;
     }
-    bool counts = first->commit <= self->salvage->proven_commit || is_whole(self, attempt);
+    bool rewrite = first->record.level > 0; // of which more is known later
+    bool counts =
+        rewrite || first->commit <= self->salvage->proven_commit || is_whole(self, attempt);
     for (size_t i = attempt->begin; i < attempt->end; i++) {
         bool sound = self->order[i]->state == K2_SALVAGED_SOUND;
         self->order[i]->counts = counts && sound;
         self->order[i]->lost = !counts || !sound;
     }
-    if (first->record.level > 0 && counts) {
+    if (rewrite) {
         self->rewrites[self->rewrite_count++] = *attempt;
     }
 }
@@ -144,18 +146,36 @@ static int compare_rewrites(const void *left, const void *right)
     return compare(b->begin, a->begin);
 }
 
-// Rows of before the rewrite that were not rewritten: when its list of inputs can not be read, they
-// tell that the inputs are still there.
-static bool has_unsorted_before(const struct k2_salvage *salvage, uint64_t commit)
+// Is there an older group with rows of a snapshot that this group of a rewrite has?
+static enum k2_status find_older(struct k2_salvage *salvage, const struct k2_salvaged_group *group,
+                                 bool *found, struct k2_error *error)
 {
-    for (size_t i = 0; i < salvage->group_count; i++) {
-        const struct k2_salvaged_group *group = &salvage->groups[i];
-        if (group->counts && !group->alone && group->record.level == 0 && group->commit < commit &&
-            !k2_salvage_segment(salvage, group->place.segment_id)->replaced) {
-            return true;
+    uint64_t commit = group->record.commit_min;
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < salvage->group_count && !*found && status == K2_OK; i++) {
+        const struct k2_salvaged_group *older = &salvage->groups[i];
+        if (older->counts && older->commit < group->commit &&
+            older->place.table == group->place.table && older->record.commit_min <= commit &&
+            older->record.commit_max >= commit) {
+            status = k2_salvage_has_commit(salvage, older, commit, found, error);
         }
     }
-    return false;
+    return status;
+}
+
+// Inputs go when a rewrite has succeeded, so one that is still there speaks against one that is not
+// whole; and if all are gone, it did succeed.
+static enum k2_status find_inputs(const struct decision *self, const struct attempt *rewrite,
+                                  bool *found, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    *found = false;
+    for (size_t i = rewrite->begin; i < rewrite->end && !*found && status == K2_OK; i++) {
+        if (self->order[i]->state == K2_SALVAGED_SOUND) {
+            status = find_older(self->salvage, self->order[i], found, error);
+        }
+    }
+    return status;
 }
 
 static void replace_inputs(struct k2_salvage *salvage, const struct k2_salvaged_group *last)
@@ -169,17 +189,21 @@ static void replace_inputs(struct k2_salvage *salvage, const struct k2_salvaged_
     }
 }
 
-static void decide_rewrites(struct decision *self)
+static enum k2_status decide_rewrites(struct decision *self, struct k2_error *error)
 {
     struct k2_salvage *salvage = self->salvage;
     if (self->rewrite_count > 1) {
         qsort(self->rewrites, self->rewrite_count, sizeof *self->rewrites, compare_rewrites);
     }
-    for (size_t i = 0; i < self->rewrite_count; i++) { // the newest first
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < self->rewrite_count && status == K2_OK; i++) { // the newest first
         const struct attempt *rewrite = &self->rewrites[i];
         const struct k2_salvaged_group *last = self->order[rewrite->end - 1];
-        bool told = last->part_count > 0;
-        if (told || !has_unsorted_before(salvage, last->commit)) {
+        bool told = last->part_count > 0, inputs_there = false;
+        if (!is_whole(self, rewrite) && (!told || last->commit > salvage->proven_commit)) {
+            status = find_inputs(self, rewrite, &inputs_there, error);
+        }
+        if (!inputs_there) {
             replace_inputs(salvage, last);
             self->newest_rewrite =
                 last->commit > self->newest_rewrite ? last->commit : self->newest_rewrite;
@@ -195,6 +219,7 @@ static void decide_rewrites(struct decision *self)
             group->counts = group->lost = false;
         }
     }
+    return status;
 }
 
 // A rewrite tells its own inputs only. Of older ones that are still there, because an unlink was
@@ -318,8 +343,10 @@ enum k2_status k2_salvage_decide(struct k2_salvage *salvage, struct k2_error *er
             qsort(self.order, self.order_count, sizeof(struct k2_salvaged_group *), compare_order);
         }
         decide_commits(&self);
-        decide_rewrites(&self);
-        status = find_stale(&self, error);
+        status = decide_rewrites(&self, error);
+        if (status == K2_OK) {
+            status = find_stale(&self, error);
+        }
         decide_bare(salvage);
         if (status == K2_OK) {
             status = find_missing(&self, error);

@@ -513,6 +513,82 @@ static void any_flipped_byte_costs_one_group_at_most(void **state)
     k2_free(whole);
 }
 
+// The inputs are gone: one damaged part must not cost the others.
+static void a_damaged_rewrite_keeps_its_other_parts(void **state)
+{
+    struct case_state *self = *state;
+    struct test_store *store = &self->store;
+    char path[TEST_PATH_BYTES + 300];
+    (void)commit_rows(store, 1, "AAA");
+    (void)commit_rows(store, 2, "BBB");
+    compact(store, true); // a group of trades, then one of _log
+    char *whole = test_store_rows(store, 0);
+    segment_path(store, 0, path);
+    off_t size = size_of(path);
+    assert_int_equal(size, 4096 * 3);
+    close_store(store);
+    copy_store(store->folder, self->kept);
+    for (off_t place = 4096 + 5; place < size; place += 151) {
+        copy_store(self->kept, store->folder);
+        remove_index(store);
+        int file = open(path, O_RDWR);
+        uint8_t byte;
+        assert_int_equal(pread(file, &byte, 1, place), 1);
+        byte ^= 0x04;
+        assert_int_equal(pwrite(file, &byte, 1, place), 1);
+        (void)close(file);
+        struct k2_repair_report report;
+        assert_int_equal(try_repair(self, false, &report, NULL), K2_OK);
+        test_store_reopen(store, K2_ENGINE_WRITE);
+        expect_sound(store);
+        bool in_trades = place < 8192;
+        assert_int_equal(report.recovered_rows, in_trades && report.lost > 0 ? 0 : 4);
+        expect_rows(store, 0, report.recovered_rows == 4 ? whole : "");
+        close_store(store);
+    }
+    test_store_reopen(store, K2_ENGINE_WRITE);
+    k2_free(whole);
+}
+
+// It ended in the middle: its inputs count, and what it wrote does not.
+static void a_rewrite_that_was_cut_off_is_void(void **state)
+{
+    struct case_state *self = *state;
+    struct test_store *store = &self->store;
+    char path[TEST_PATH_BYTES + 300];
+    (void)commit_rows(store, 1, "AAA");
+    compact(store, true);
+    (void)commit_rows(store, 2, "BBB");
+    char *truth = test_store_rows(store, 0);
+    copy_store(store->folder, self->kept);
+    compact(store, true);
+    segment_path(store, 0, path);
+    close_store(store);
+    off_t size = size_of(path);
+    for (off_t cut = 0; cut < size; cut += 2048) {
+        char kept[TEST_PATH_BYTES + 300], target[TEST_PATH_BYTES + 300];
+        join(kept, self->home, "output");
+        (void)unlink(kept);
+        assert_int_equal(k2_file_copy(path, kept, (uint64_t)cut, NULL), K2_OK);
+        char home[TEST_PATH_BYTES];
+        test_folder_make(home);
+        copy_store(self->kept, home);
+        (void)snprintf(target, sizeof target, "%s/segments/%s", home, strrchr(path, '/') + 1);
+        assert_int_equal(k2_file_copy(kept, target, (uint64_t)cut, NULL), K2_OK);
+        struct k2_repair_options options = {.from_segments = true};
+        struct k2_repair_report report;
+        assert_int_equal(k2_repair(home, &options, &report, NULL), K2_OK);
+        struct test_store other = {0};
+        memcpy(other.folder, home, sizeof home);
+        test_store_reopen(&other, K2_ENGINE_WRITE);
+        expect_sound(&other);
+        expect_rows(&other, 0, truth);
+        test_store_close(&other);
+    }
+    test_store_reopen(store, K2_ENGINE_WRITE);
+    k2_free(truth);
+}
+
 static void losses_are_named(void **state)
 {
     struct case_state *self = *state;
@@ -691,6 +767,8 @@ int main(void)
         CASE(inputs_of_a_rewrite_do_not_come_back),
         CASE(any_truncation_gives_whole_groups),
         CASE(any_flipped_byte_costs_one_group_at_most),
+        CASE(a_damaged_rewrite_keeps_its_other_parts),
+        CASE(a_rewrite_that_was_cut_off_is_void),
         CASE(losses_are_named),
         CASE(a_commit_that_is_in_no_file_is_named),
         CASE(swapped_files_are_found),
