@@ -9,6 +9,12 @@
 #include "format/segment/segment_layout.h"
 #include "format/segment/text_chunk.h"
 
+// A block of a reference.
+struct reference_room {
+    _Alignas(64) int64_t values[K2_VECTOR_ROWS + 64];
+    uint8_t valid[K2_VECTOR_ROWS];
+};
+
 struct k2_column_reader {
     const struct k2_row_group_view *view; // borrowed
     enum k2_kind kind;
@@ -16,42 +22,15 @@ struct k2_column_reader {
     bool constant; // every row is `value`: the commit of a group without that column
     bool all_null;
     int64_t value;
-    struct k2_integer_chunk integers; // fixed kinds
-    struct k2_text_chunk texts;       // text kinds
+    struct k2_integer_chunk integers;  // fixed kinds
+    struct k2_text_chunk texts;        // text kinds
+    struct k2_integer_chunk reference; // what is added to differences
+    struct reference_room *room;       // owned; NULL: the values are no differences
 };
 
 static const struct k2_integer_chunk *integers_of(const struct k2_column_reader *reader)
 {
     return k2_kind_is_fixed(reader->kind) ? &reader->integers : &reader->texts.integers;
-}
-
-static bool encoding_fits(enum k2_kind kind, uint8_t encoding)
-{
-    if (k2_kind_is_fixed(kind)) {
-        return encoding == K2_ENCODING_INTEGERS;
-    }
-    return k2_text_chunk_knows(encoding);
-}
-
-static enum k2_status open_chunk(struct k2_column_reader *reader,
-                                 const struct k2_group_column *column,
-                                 const struct k2_column_place *place, struct k2_error *error)
-{
-    const struct k2_row_group_view *view = reader->view;
-    struct k2_slice bytes = {view->bytes.data + place->offset, column->length_bytes};
-    if (k2_checksum(bytes, view->info.segment_id, view->info.offset + place->offset) !=
-        place->checksum) {
-        return k2_fail(error, K2_CORRUPT, "checksum mismatch in %zu bytes at %llu",
-                       bytes.size_bytes, (unsigned long long)(view->info.offset + place->offset));
-    }
-    if (!encoding_fits(column->kind, place->encoding)) {
-        return k2_fail(error, K2_CORRUPT, "unknown encoding %u of kind %u", place->encoding,
-                       (unsigned)column->kind);
-    }
-    if (k2_kind_is_fixed(column->kind)) {
-        return k2_integer_chunk_open(&reader->integers, bytes, view->row_count, error);
-    }
-    return k2_text_chunk_open(&reader->texts, place->encoding, bytes, view->row_count, error);
 }
 
 // The place of the column in the view, or -1.
@@ -63,6 +42,80 @@ static int find_column(const struct k2_row_group_view *view, uint16_t column_id)
         }
     }
     return -1;
+}
+
+static bool encoding_fits(enum k2_kind kind, uint8_t encoding)
+{
+    if (k2_kind_is_fixed(kind)) {
+        return encoding == K2_ENCODING_INTEGERS || encoding == K2_ENCODING_DIFFERENCES;
+    }
+    return k2_text_chunk_knows(encoding);
+}
+
+static enum k2_status find_chunk(const struct k2_row_group_view *view, size_t index,
+                                 struct k2_slice *found, struct k2_error *error)
+{
+    const struct k2_group_column *column = &view->columns[index];
+    const struct k2_column_place *place = &view->places[index];
+    struct k2_slice bytes = {view->bytes.data + place->offset, column->length_bytes};
+    if (k2_checksum(bytes, view->info.segment_id, view->info.offset + place->offset) !=
+        place->checksum) {
+        return k2_fail(error, K2_CORRUPT, "checksum mismatch in %zu bytes at %llu",
+                       bytes.size_bytes, (unsigned long long)(view->info.offset + place->offset));
+    }
+    if (!encoding_fits(column->kind, place->encoding)) {
+        return k2_fail(error, K2_CORRUPT, "unknown encoding %u of kind %u", place->encoding,
+                       (unsigned)column->kind);
+    }
+    *found = bytes;
+    return K2_OK;
+}
+
+static enum k2_status open_reference(struct k2_column_reader *reader, uint16_t column_id,
+                                     struct k2_error *error)
+{
+    const struct k2_row_group_view *view = reader->view;
+    int index = find_column(view, column_id);
+    if (index < 0 || !k2_kind_is_fixed(view->columns[index].kind) ||
+        view->places[index].encoding != K2_ENCODING_INTEGERS) {
+        return k2_fail(error, K2_CORRUPT, "differences to column %u, which has no integers",
+                       column_id);
+    }
+    struct k2_slice bytes;
+    enum k2_status status = find_chunk(view, (size_t)index, &bytes, error);
+    if (status == K2_OK) {
+        status = k2_integer_chunk_open(&reader->reference, bytes, view->row_count, error);
+    }
+    if (status != K2_OK) {
+        k2_error_annotate(error, "differences to column %u", column_id);
+        return status;
+    }
+    reader->integers.is_difference = true;
+    reader->room = k2_alloc_aligned(sizeof *reader->room);
+    if (reader->room == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "a block of differences: out of memory");
+    }
+    return K2_OK;
+}
+
+static enum k2_status open_chunk(struct k2_column_reader *reader, size_t index,
+                                 struct k2_error *error)
+{
+    const struct k2_row_group_view *view = reader->view;
+    const struct k2_column_place *place = &view->places[index];
+    struct k2_slice bytes;
+    enum k2_status status = find_chunk(view, index, &bytes, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (k2_kind_is_fixed(view->columns[index].kind)) {
+        status = k2_integer_chunk_open(&reader->integers, bytes, view->row_count, error);
+        if (status == K2_OK && place->encoding == K2_ENCODING_DIFFERENCES) {
+            status = open_reference(reader, place->reference, error);
+        }
+        return status;
+    }
+    return k2_text_chunk_open(&reader->texts, place->encoding, bytes, view->row_count, error);
 }
 
 enum k2_status k2_column_reader_open(struct k2_column_reader **reader,
@@ -92,7 +145,7 @@ enum k2_status k2_column_reader_open(struct k2_column_reader **reader,
     self->all_null = column->all_null;
     enum k2_status status = K2_OK;
     if (!column->all_null) {
-        status = open_chunk(self, column, &view->places[index], error);
+        status = open_chunk(self, (size_t)index, error);
     }
     if (status != K2_OK) {
         k2_error_annotate(error, "column %u", column_id);
@@ -107,6 +160,7 @@ void k2_column_reader_close(struct k2_column_reader *reader)
 {
     if (reader != NULL) {
         k2_text_chunk_close(&reader->texts);
+        k2_free(reader->room);
         k2_free(reader);
     }
 }
@@ -124,6 +178,29 @@ static void fill_constant(const struct k2_column_reader *reader, uint32_t row_co
     }
 }
 
+static enum k2_status decode_integers(struct k2_column_reader *reader, uint32_t block,
+                                      struct k2_vector_store *store, uint32_t row_count,
+                                      const uint8_t **valid, struct k2_error *error)
+{
+    enum k2_status status = k2_integer_chunk_decode(&reader->integers, block, store->values,
+                                                    store->valid, valid, error);
+    if (status != K2_OK || reader->room == NULL) {
+        return status;
+    }
+    int64_t *added = reader->room->values;
+    const uint8_t *ignored; // a reference has no nulls
+    status = k2_integer_chunk_decode(&reader->reference, block, added, reader->room->valid,
+                                     &ignored, error);
+    if (status != K2_OK) {
+        k2_error_annotate(error, "reference");
+        return status;
+    }
+    for (uint32_t i = 0; i < row_count; i++) {
+        store->values[i] = (int64_t)((uint64_t)store->values[i] + (uint64_t)added[i]);
+    }
+    return K2_OK;
+}
+
 enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t block,
                                        struct k2_vector_store *store, struct k2_vector *vector,
                                        uint32_t *row_count, struct k2_error *error)
@@ -138,8 +215,7 @@ enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t
     if (reader->constant || reader->all_null) {
         fill_constant(reader, rest, store, &valid);
     } else if (fixed) {
-        status = k2_integer_chunk_decode(&reader->integers, block, store->values, store->valid,
-                                         &valid, error);
+        status = decode_integers(reader, block, store, rest, &valid, error);
     } else {
         status = k2_text_chunk_decode(&reader->texts, block, store, &valid, error);
     }

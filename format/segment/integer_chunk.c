@@ -130,9 +130,24 @@ static uint8_t place_divisor(struct chunk_encoder *encoder, uint64_t divisor)
     return (uint8_t)(place + 1);
 }
 
-static void encode_block(struct chunk_encoder *encoder, struct block *block, int64_t *values,
-                         const uint8_t *valid, size_t row_count)
+static void subtract(const struct k2_integer_source *reference, size_t first_row, size_t row_count,
+                     int64_t *values)
 {
+    int64_t subtracted[K2_BLOCK_ROWS];
+    reference->fill(reference->context, first_row, row_count, subtracted, NULL);
+    for (size_t i = 0; i < row_count; i++) {
+        values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)subtracted[i]);
+    }
+}
+
+// Takes the block of rows from `first_row` on.
+static void encode_block(struct chunk_encoder *encoder, struct block *block,
+                         const struct k2_integer_source *source, size_t first_row, size_t row_count)
+{
+    int64_t values[K2_BLOCK_ROWS];
+    uint8_t validity[K2_BLOCK_ROWS];
+    uint8_t *valid = source->has_nulls ? validity : NULL;
+    source->fill(source->context, first_row, row_count, values, valid);
     size_t null_count = 0;
     for (size_t i = 0; valid != NULL && i < row_count; i++) {
         null_count += valid[i] == 0;
@@ -153,6 +168,12 @@ static void encode_block(struct chunk_encoder *encoder, struct block *block, int
     stats->has_range = true;
     k2_bitpack_selected()->range(values, row_count, &stats->min, &stats->max);
     stats->sum = sum_of(values, null_count > 0 ? valid : NULL, row_count, stats);
+    if (source->reference != NULL) {
+        subtract(source->reference, first_row, row_count, values);
+    }
+    if (source->reference != NULL && null_count > 0) {
+        fill_nulls(values, valid, row_count);
+    }
     k2_block_encode(values, row_count, &encoder->history, &block->entry, encoder->payload);
     block->divisor = place_divisor(encoder, block->entry.divisor);
 }
@@ -199,8 +220,6 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
 {
     assert(source->row_count >= 1 && source->row_count <= K2_GROUP_ROWS);
     struct chunk_encoder encoder;
-    int64_t values[K2_BLOCK_ROWS];
-    uint8_t valid[K2_BLOCK_ROWS];
     struct k2_column_stats total = {0};
     k2_buffer_clear(scratch);
     encoder.payload = scratch;
@@ -211,9 +230,7 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
         size_t rest = source->row_count - first;
         size_t row_count = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
         struct block *block = &encoder.blocks[encoder.block_count++];
-        uint8_t *validity = source->has_nulls ? valid : NULL;
-        source->fill(source->context, first, row_count, values, validity);
-        encode_block(&encoder, block, values, validity, row_count);
+        encode_block(&encoder, block, source, first, row_count);
         add_stats(&total, &block->stats);
     }
     if (encoder.block_count == 1) {
@@ -237,6 +254,28 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
     if (stats != NULL) {
         *stats = total;
     }
+}
+
+bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source,
+                                      struct k2_buffer *scratch)
+{
+    struct k2_integer_source plain = *source;
+    const struct k2_integer_source *const both[] = {source, &plain};
+    size_t sizes[2];
+    size_t first = (source->row_count - 1) / K2_BLOCK_ROWS / 2 * K2_BLOCK_ROWS;
+    size_t rest = source->row_count - first;
+    plain.reference = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        struct chunk_encoder encoder;
+        k2_buffer_clear(scratch);
+        encoder.payload = scratch;
+        encoder.divisor_count = 0;
+        encoder.history = (struct k2_block_history){.sorted_level = source->sorted_level};
+        encode_block(&encoder, &encoder.blocks[0], both[i], first,
+                     rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS);
+        sizes[i] = scratch->size_bytes;
+    }
+    return sizes[0] + sizes[1] / 32 < sizes[1];
 }
 
 // Reading
@@ -415,7 +454,8 @@ bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t bloc
     if (chunk->bounds != NULL) {
         return read_range(chunk->bounds + (size_t)block * K2_BOUNDS_BYTES, min, max);
     }
-    if (read_entry(chunk, block, &entry) && entry_bounds(&entry, min, max)) {
+    if (!chunk->is_difference && read_entry(chunk, block, &entry) &&
+        entry_bounds(&entry, min, max)) {
         return true;
     }
     return chunk->zones != NULL &&

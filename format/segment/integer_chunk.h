@@ -17,7 +17,15 @@ struct k2_integer_source {
     size_t row_count;    // 1..K2_GROUP_ROWS
     bool has_nulls;      // false: `valid` is NULL
     bool sorted_level;   // as for k2_block_encode
+    // NULL, or what is subtracted from each value before it is encoded: as many rows, no nulls.
+    // Statistics are those of the values themselves.
+    const struct k2_integer_source *reference; // borrowed
 };
+
+// True when the values less source->reference, which is not NULL, take clearly fewer bytes; judged
+// by the block in the middle. `scratch` is cleared.
+bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source,
+                                      struct k2_buffer *scratch);
 
 // Appends the chunk to `out`. `flags` of K2_CHUNK_HAS_*: statistics wanted; they are left out
 // where the chunk is too short for them. `scratch` is cleared. `*stats` may be NULL.
@@ -29,6 +37,7 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
 struct k2_integer_chunk {
     uint32_t row_count, block_count;
     uint32_t divisor_count;
+    bool is_difference; // for whoever opened it to set: entries say nothing of the values
     const uint8_t *divisors, *entries;
     const uint8_t *bounds, *zones; // NULL: none
     struct k2_slice payload;

@@ -11,7 +11,10 @@
 #include "format/segment/symbol_directory.h"
 #include "format/segment/text_chunk.h"
 
-enum { CHUNK_ALIGNMENT = 8 };
+enum {
+    CHUNK_ALIGNMENT = 8,
+    DIFFERENCE_ROWS = 64, // fewer rows are not worth another column
+};
 static const size_t GROUP_CEILING_BYTES = (size_t)2 << 30; // lengths and offsets are u32
 
 struct group_encoder {
@@ -104,8 +107,10 @@ static uint64_t checksum_from(const struct group_encoder *encoder, size_t begin)
                        encoder->info->offset + begin - encoder->start);
 }
 
+// `reference` is the column that was subtracted, for differences, else 0.
 static void put_column_entry(struct group_encoder *encoder, const struct k2_column *column,
-                             uint8_t encoding, size_t begin, const struct k2_column_stats *stats)
+                             uint8_t encoding, uint16_t reference, size_t begin,
+                             const struct k2_column_stats *stats)
 {
     struct k2_buffer *entries = &encoder->entries;
     bool all_null = encoding == K2_ENCODING_ALL_NULL;
@@ -116,7 +121,7 @@ static void put_column_entry(struct group_encoder *encoder, const struct k2_colu
     k2_put_u8(entries, column->scale);
     k2_put_u8(entries, encoding);
     k2_put_u8(entries, has_range ? K2_COLUMN_HAS_RANGE : 0);
-    k2_put_u16(entries, 0);
+    k2_put_u16(entries, reference);
     k2_put_u32(entries, all_null ? 0 : (uint32_t)(begin - encoder->start));
     k2_put_u32(entries, all_null ? 0 : (uint32_t)(encoder->out->size_bytes - begin));
     k2_put_u64(entries, all_null ? 0 : checksum_from(encoder, begin));
@@ -137,12 +142,15 @@ static size_t begin_chunk(struct group_encoder *encoder)
 }
 
 static void encode_integers(struct group_encoder *encoder, const struct k2_column *column,
-                            const struct k2_integer_source *source, unsigned flags)
+                            const struct k2_integer_source *source, uint16_t reference,
+                            unsigned flags)
 {
     struct k2_column_stats stats;
     size_t begin = begin_chunk(encoder);
     k2_integer_chunk_encode(source, flags, &encoder->scratch, encoder->out, &stats);
-    put_column_entry(encoder, column, K2_ENCODING_INTEGERS, begin, &stats);
+    put_column_entry(encoder, column,
+                     reference == 0 ? K2_ENCODING_INTEGERS : K2_ENCODING_DIFFERENCES, reference,
+                     begin, &stats);
 }
 
 static size_t count_nulls(const struct group_encoder *encoder, const struct k2_batch_column *column)
@@ -154,6 +162,56 @@ static size_t count_nulls(const struct group_encoder *encoder, const struct k2_b
     return null_count;
 }
 
+// The source of the column that values of column `index` are perhaps near: times of the event time,
+// decimals, as an ask price, of the first decimal. False when there is none.
+static bool find_reference(const struct group_encoder *encoder, size_t index,
+                           struct column_source *context, struct k2_integer_source *source,
+                           uint16_t *reference)
+{
+    const struct k2_schema *schema = encoder->batch->schema;
+    const struct k2_column *column = &schema->columns[index];
+    size_t found = K2_TIMESTAMP;
+    *context = (struct column_source){encoder, NULL};
+    *source = (struct k2_integer_source){
+        fill_times, context, encoder->row_count, false, encoder->sorted_level, NULL};
+    if (encoder->row_count < DIFFERENCE_ROWS) {
+        return false;
+    }
+    if (column->kind == K2_KIND_DECIMAL64) {
+        found = K2_KEY_COLUMN_COUNT;
+        while (schema->columns[found].kind != K2_KIND_DECIMAL64) {
+            found++;
+        }
+        context->column = &encoder->batch->columns[found];
+        source->fill = fill_values;
+        if (found == index || schema->columns[found].scale != column->scale ||
+            count_nulls(encoder, context->column) > 0) {
+            return false;
+        }
+    } else if (column->kind != K2_KIND_TIMESTAMP) {
+        return false;
+    }
+    *reference = schema->columns[found].id;
+    return true;
+}
+
+static void encode_values(struct group_encoder *encoder, size_t index, bool has_nulls,
+                          unsigned flags)
+{
+    struct column_source context = {encoder, &encoder->batch->columns[index]};
+    struct column_source reference_context;
+    struct k2_integer_source reference;
+    struct k2_integer_source source = {
+        fill_values, &context, encoder->row_count, has_nulls, encoder->sorted_level, &reference};
+    uint16_t reference_id = 0;
+    if (!find_reference(encoder, index, &reference_context, &reference, &reference_id) ||
+        !k2_integer_chunk_difference_pays(&source, &encoder->scratch)) {
+        source.reference = NULL;
+        reference_id = 0;
+    }
+    encode_integers(encoder, &encoder->batch->schema->columns[index], &source, reference_id, flags);
+}
+
 static enum k2_status encode_column(struct group_encoder *encoder, size_t index, unsigned flags,
                                     struct k2_error *error)
 {
@@ -162,13 +220,11 @@ static enum k2_status encode_column(struct group_encoder *encoder, size_t index,
     size_t null_count = count_nulls(encoder, context.column);
     struct k2_column_stats stats = {.null_count = (uint32_t)null_count};
     if (null_count == encoder->row_count) {
-        put_column_entry(encoder, column, K2_ENCODING_ALL_NULL, 0, &stats);
+        put_column_entry(encoder, column, K2_ENCODING_ALL_NULL, 0, 0, &stats);
         return K2_OK;
     }
     if (k2_kind_is_fixed(column->kind)) {
-        struct k2_integer_source source = {fill_values, &context, encoder->row_count,
-                                           null_count > 0, encoder->sorted_level};
-        encode_integers(encoder, column, &source, flags);
+        encode_values(encoder, index, null_count > 0, flags);
         return K2_OK;
     }
     struct k2_text_source source = {encoder->batch, encoder->order, encoder->row_count,
@@ -178,7 +234,7 @@ static enum k2_status encode_column(struct group_encoder *encoder, size_t index,
     enum k2_status status =
         k2_text_chunk_encode(&source, &encoder->scratch, encoder->out, &encoding, error);
     if (status == K2_OK) {
-        put_column_entry(encoder, column, encoding, begin, &stats);
+        put_column_entry(encoder, column, encoding, 0, begin, &stats);
     } else {
         k2_error_annotate(error, "column %s", column->name);
     }
@@ -190,20 +246,20 @@ static void encode_keys(struct group_encoder *encoder)
     const struct k2_column *columns = encoder->batch->schema->columns;
     struct column_source context = {encoder, NULL};
     unsigned both = K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES;
-    struct k2_integer_source times = {fill_times, &context, encoder->row_count, false,
-                                      encoder->sorted_level};
-    struct k2_integer_source epochs = {fill_epochs, &context, encoder->row_count, false,
-                                       encoder->sorted_level};
-    struct k2_integer_source sequences = {fill_sequences, &context, encoder->row_count, false,
-                                          encoder->sorted_level};
-    encode_integers(encoder, &columns[K2_TIMESTAMP], &times, both);
-    encode_integers(encoder, &columns[K2_EPOCH], &epochs, K2_CHUNK_HAS_ZONES);
-    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, both);
+    struct k2_integer_source times = {
+        fill_times, &context, encoder->row_count, false, encoder->sorted_level, NULL};
+    struct k2_integer_source epochs = {fill_epochs,           &context, encoder->row_count, false,
+                                       encoder->sorted_level, NULL};
+    struct k2_integer_source sequences = {
+        fill_sequences, &context, encoder->row_count, false, encoder->sorted_level, NULL};
+    encode_integers(encoder, &columns[K2_TIMESTAMP], &times, 0, both);
+    encode_integers(encoder, &columns[K2_EPOCH], &epochs, 0, K2_CHUNK_HAS_ZONES);
+    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, 0, both);
     if (encoder->batch->commits != NULL) {
         struct k2_column hidden = {.id = K2_COLUMN_ID_COMMIT, .kind = K2_KIND_INT64};
-        struct k2_integer_source commits = {fill_commits, &context, encoder->row_count, false,
-                                            encoder->sorted_level};
-        encode_integers(encoder, &hidden, &commits, both);
+        struct k2_integer_source commits = {
+            fill_commits, &context, encoder->row_count, false, encoder->sorted_level, NULL};
+        encode_integers(encoder, &hidden, &commits, 0, both);
     }
 }
 

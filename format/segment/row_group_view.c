@@ -109,7 +109,7 @@ static enum k2_status read_column(struct k2_row_group_view *view, size_t index,
     column->scale = k2_read_u8(reader);
     place->encoding = k2_read_u8(reader);
     unsigned flags = k2_read_u8(reader);
-    (void)k2_read_u16(reader);
+    place->reference = k2_read_u16(reader);
     place->offset = k2_read_u32(reader);
     column->length_bytes = k2_read_u32(reader);
     place->checksum = k2_read_u64(reader);

@@ -6,7 +6,8 @@
 // Where a column's chunk lies; beside its struct k2_group_column.
 struct k2_column_place {
     uint8_t encoding;
-    uint32_t offset; // in the group
+    uint16_t reference; // id of the column that was subtracted, for K2_ENCODING_DIFFERENCES
+    uint32_t offset;    // in the group
     uint64_t checksum;
 };
 

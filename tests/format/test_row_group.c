@@ -100,10 +100,11 @@ static enum k2_status compare_column(const struct k2_test_rows *rows,
         (void)k2_column_reader_bounds(reader, block, &min, &max);
         for (uint32_t i = 0; status == K2_OK && i < row_count; i++, row++) {
             const char *what = compare_cell(rows, row, column, &vector, i);
-            if (what == NULL && vector.values != NULL && vector.values[i] < min) {
+            bool bounded = vector.values != NULL && (vector.valid == NULL || vector.valid[i] == 1);
+            if (what == NULL && bounded && vector.values[i] < min) {
                 what = "lower bound";
             }
-            if (what == NULL && vector.values != NULL && vector.values[i] > max) {
+            if (what == NULL && bounded && vector.values[i] > max) {
                 what = "upper bound";
             }
             if (what != NULL) {

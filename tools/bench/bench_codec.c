@@ -171,10 +171,12 @@ static void bench_group(int64_t (*columns)[ROWS], uint16_t level, int repetition
         {.name = "sequence", .id = 5, .kind = K2_KIND_INT64},
     };
     for (size_t k = PRICE; k < COLUMN_COUNT; k++) {
-        schema_columns[K2_KEY_COLUMN_COUNT + k - PRICE] = (struct k2_column){
-            .name = column_names[k],
-            .id = (uint16_t)(4 + k),
-            .kind = k == PRICE || k == QUANTITY ? K2_KIND_DECIMAL64 : K2_KIND_INT64};
+        schema_columns[K2_KEY_COLUMN_COUNT + k - PRICE] =
+            (struct k2_column){.name = column_names[k],
+                               .id = (uint16_t)(4 + k),
+                               .kind = k == PRICE || k == QUANTITY ? K2_KIND_DECIMAL64
+                                       : k == RECEIVED             ? K2_KIND_TIMESTAMP
+                                                                   : K2_KIND_INT64};
     }
     struct k2_schema schema = {.columns = schema_columns,
                                .column_count = sizeof schema_columns / sizeof schema_columns[0]};
