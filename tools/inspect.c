@@ -206,7 +206,7 @@ static enum k2_status put_group(struct printer *out, const struct k2_row_group_v
                    (const char *)info->table_name.data);
     // Names are of the store's schema; the built-in ones are known without it.
     struct k2_schema *schema = NULL;
-    enum k2_status status = k2_schema_builtin(&schema, table, NULL);
+    enum k2_status status = k2_schema_builtin(&schema, table, error);
     status = status == K2_NOT_FOUND ? K2_OK : status;
     size_t column_count;
     const struct k2_group_column *columns = k2_row_group_view_columns(view, &column_count);
