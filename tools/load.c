@@ -24,6 +24,7 @@ struct load {
     bool dense;
     uint64_t letters_rejected; // rejects that wait with `letters`
     uint64_t rows_stored, rows_duplicate, rows_rejected, snapshot;
+    uint64_t rows_rejected_durable; // those of rows_rejected that a commit has
 };
 
 static enum k2_status intern(void *context, struct k2_slice exchange, struct k2_slice symbol,
@@ -107,6 +108,7 @@ static enum k2_status commit(struct load *load, const struct k2_row_batch *batch
     if (status == K2_OK) {
         k2_dead_letters_clear(load->letters);
         load->letters_rejected = 0;
+        load->rows_rejected_durable = load->rows_rejected;
         load->rows_stored += outcome.stored;
         load->rows_duplicate += outcome.duplicates;
     }
@@ -298,6 +300,20 @@ static void print(const struct load *load, bool json, uint64_t rows_read)
     }
 }
 
+// Work that was given up: what is durable of it is told. Usage that shows only behind rows that
+// were stored, as in the second of two files, is work done in part.
+static enum k2_exit fail(struct load *load, bool json, const struct k2_error *error)
+{
+    load->rows_rejected = load->rows_rejected_durable;
+    uint64_t durable = load->rows_stored + load->rows_duplicate + load->rows_rejected;
+    enum k2_exit code = k2_cli_fail(load->cli, error);
+    if (durable == 0) {
+        return code;
+    }
+    print(load, json, durable);
+    return code == K2_EXIT_USAGE || code == K2_EXIT_NOT_FOUND ? K2_EXIT_FAILED : code;
+}
+
 // Before a store is created for them: are the files there?
 static enum k2_status check_files(struct k2_cli *cli, struct k2_error *error)
 {
@@ -342,7 +358,7 @@ static enum k2_exit run(struct k2_cli *cli)
     }
     enum k2_exit code = K2_EXIT_DONE;
     if (status != K2_OK) {
-        code = k2_cli_fail(cli, &error);
+        code = fail(&load, format == 1, &error);
     } else {
         print(&load, format == 1, k2_row_source_rows_read(load.source));
         code = load.rows_rejected > 0 ? K2_EXIT_FAILED : K2_EXIT_DONE;
