@@ -12,9 +12,11 @@
 #include "engine/text_arena.h"
 #include "format/base/alloc.h"
 
+enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS };
+
 // A row of `_log`.
 struct entry {
-    enum { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS } kind;
+    enum entry_kind kind;
     int64_t sequence, number;
     struct k2_slice name, value; // in the arena
 };
@@ -44,7 +46,7 @@ static bool is_journal(const struct builder *self, const struct k2_salvaged_grou
 
 // ---- rows of `_log`
 
-static int kind_of(struct k2_slice symbol)
+static enum entry_kind kind_of(struct k2_slice symbol)
 {
     return k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_TAG))       ? ENTRY_TAG
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_SCHEMA))  ? ENTRY_SCHEMA
