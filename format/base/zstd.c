@@ -2,6 +2,8 @@
 
 #include <zstd.h>
 
+#include "format/base/alloc.h"
+
 enum {
     LEVEL = 3,
     LEAST_BYTES = 64, // less never pays for the frame
@@ -27,4 +29,44 @@ bool k2_zstd_append(struct k2_buffer *out, struct k2_slice bytes)
 bool k2_zstd_decompress(struct k2_slice compressed, uint8_t *bytes, size_t size_bytes)
 {
     return ZSTD_decompress(bytes, size_bytes, compressed.data, compressed.size_bytes) == size_bytes;
+}
+
+struct k2_zstd_compressor {
+    ZSTD_CCtx *context;
+};
+
+struct k2_zstd_compressor *k2_zstd_compressor_create(void)
+{
+    struct k2_zstd_compressor *self = k2_alloc_zero(1, sizeof *self);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->context = ZSTD_createCCtx();
+    if (self->context == NULL) {
+        k2_zstd_compressor_destroy(self);
+        return NULL;
+    }
+    return self;
+}
+
+void k2_zstd_compressor_destroy(struct k2_zstd_compressor *compressor)
+{
+    if (compressor != NULL) {
+        ZSTD_freeCCtx(compressor->context);
+        k2_free(compressor);
+    }
+}
+
+void k2_zstd_compress(struct k2_zstd_compressor *compressor, struct k2_slice bytes,
+                      struct k2_buffer *out)
+{
+    size_t before = out->size_bytes, most = ZSTD_compressBound(bytes.size_bytes);
+    uint8_t *place = k2_buffer_extend(out, most);
+    if (place == NULL) {
+        return;
+    }
+    size_t size =
+        ZSTD_compressCCtx(compressor->context, place, most, bytes.data, bytes.size_bytes, LEVEL);
+    out->size_bytes = before + (ZSTD_isError(size) ? 0 : size);
+    out->failed = ZSTD_isError(size); // only its working memory can be missing
 }

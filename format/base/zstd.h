@@ -1,4 +1,4 @@
-// Zstandard, for texts: short pieces, whole in memory.
+// Zstandard: pieces that are whole in memory.
 #pragma once
 
 #include "format/base/buffer.h"
@@ -9,3 +9,12 @@ bool k2_zstd_append(struct k2_buffer *out, struct k2_slice bytes);
 
 // Exactly `size_bytes` of `compressed` to `bytes`; false if they are not that.
 bool k2_zstd_decompress(struct k2_slice compressed, uint8_t *bytes, size_t size_bytes);
+
+// Compresses many pieces with one working memory; belongs to one thread.
+struct k2_zstd_compressor;
+struct k2_zstd_compressor *k2_zstd_compressor_create(void); // NULL when memory is short
+void k2_zstd_compressor_destroy(struct k2_zstd_compressor *compressor);
+
+// Appends `bytes` as one frame of level 3, also where that is longer. Check `out`.
+void k2_zstd_compress(struct k2_zstd_compressor *compressor, struct k2_slice bytes,
+                      struct k2_buffer *out);

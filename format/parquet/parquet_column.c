@@ -1,0 +1,634 @@
+#include "format/parquet/parquet_column.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "format/base/alloc.h"
+#include "format/base/utf8.h"
+#include "format/parquet/parquet_runs.h"
+#include "format/parquet/thrift_compact.h"
+
+// As Parquet numbers them.
+enum {
+    PAGE_DATA = 0,
+    PAGE_DICTIONARY = 2,
+    ENCODING_PLAIN = 0,
+    ENCODING_RLE = 3,
+    ENCODING_RLE_DICTIONARY = 8,
+    NS_PER_US = 1000,
+    SCRATCH_BYTES = 1 << 30,
+};
+
+static enum k2_status no_memory(struct k2_error *error)
+{
+    return k2_fail(error, K2_NO_MEMORY, "parquet: no memory");
+}
+
+// ---- life ---------------------------------------------------------------------------------------
+
+enum k2_status k2_parquet_scratch_init(struct k2_parquet_scratch *scratch, struct k2_error *error)
+{
+    *scratch = (struct k2_parquet_scratch){.compressor = k2_zstd_compressor_create()};
+    k2_buffer_init(&scratch->body, SCRATCH_BYTES);
+    k2_buffer_init(&scratch->packed, SCRATCH_BYTES);
+    k2_buffer_init(&scratch->text, SCRATCH_BYTES);
+    return scratch->compressor == NULL ? no_memory(error) : K2_OK;
+}
+
+void k2_parquet_scratch_deinit(struct k2_parquet_scratch *scratch)
+{
+    k2_zstd_compressor_destroy(scratch->compressor);
+    k2_buffer_deinit(&scratch->body);
+    k2_buffer_deinit(&scratch->packed);
+    k2_buffer_deinit(&scratch->text);
+}
+
+static bool is_text(const struct k2_parquet_column *column)
+{
+    return column->field->type == K2_PARQUET_BYTE_ARRAY ||
+           column->field->type == K2_PARQUET_FIXED_BYTES;
+}
+
+static size_t prefix_bytes(const struct k2_parquet_column *column)
+{
+    return column->field->type == K2_PARQUET_BYTE_ARRAY ? 4 : 0;
+}
+
+// Of a value of a fixed type in a PLAIN page; booleans stand as bytes until the page is closed.
+static size_t width_bytes(const struct k2_parquet_column *column)
+{
+    switch (column->field->type) {
+    case K2_PARQUET_BOOLEAN:
+        return 1;
+    case K2_PARQUET_INT32:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+enum k2_status k2_parquet_column_init(struct k2_parquet_column *column,
+                                      const struct k2_parquet_field *field,
+                                      struct k2_parquet_scratch *scratch, struct k2_error *error)
+{
+    *column = (struct k2_parquet_column){.field = field, .scratch = scratch};
+    k2_parquet_dictionary_init(&column->dictionary, prefix_bytes(column));
+    k2_buffer_init(&column->plain, SCRATCH_BYTES);
+    k2_buffer_init(&column->pages, K2_PARQUET_CHUNK_BYTES);
+    k2_buffer_init(&column->dictionary_page, K2_PARQUET_CHUNK_BYTES);
+    k2_buffer_init(&column->min_text, SCRATCH_BYTES);
+    k2_buffer_init(&column->max_text, SCRATCH_BYTES);
+    column->entries = k2_alloc(K2_PARQUET_PAGE_ROWS * sizeof *column->entries);
+    if (field->optional) {
+        column->levels = k2_alloc(K2_PARQUET_PAGE_ROWS * sizeof *column->levels);
+    }
+    k2_parquet_column_clear(column);
+    bool complete = column->entries != NULL && (!field->optional || column->levels != NULL);
+    return complete ? K2_OK : no_memory(error);
+}
+
+void k2_parquet_column_deinit(struct k2_parquet_column *column)
+{
+    k2_parquet_dictionary_deinit(&column->dictionary);
+    k2_buffer_deinit(&column->plain);
+    k2_buffer_deinit(&column->pages);
+    k2_buffer_deinit(&column->dictionary_page);
+    k2_buffer_deinit(&column->min_text);
+    k2_buffer_deinit(&column->max_text);
+    k2_free(column->levels);
+    k2_free(column->entries);
+    k2_free(column->page_list);
+    k2_free(column->seen);
+}
+
+void k2_parquet_column_clear(struct k2_parquet_column *column)
+{
+    k2_parquet_dictionary_clear(&column->dictionary);
+    k2_buffer_clear(&column->plain);
+    k2_buffer_clear(&column->pages);
+    k2_buffer_clear(&column->dictionary_page);
+    k2_buffer_clear(&column->min_text);
+    k2_buffer_clear(&column->max_text);
+    column->uses_dictionary = column->field->type != K2_PARQUET_BOOLEAN;
+    column->has_last = false;
+    column->page_rows = column->page_values = column->page_plain_bytes = 0;
+    column->page_has_range = column->has_range = false;
+    column->page_count = column->dictionary_page_count = 0;
+    column->row_count = column->null_count = column->uncompressed_bytes = 0;
+}
+
+size_t k2_parquet_column_bytes(const struct k2_parquet_column *column)
+{
+    return column->pages.size_bytes + column->plain.size_bytes +
+           column->dictionary.plain.size_bytes;
+}
+
+// ---- bounds -------------------------------------------------------------------------------------
+
+// Doubles in the order of integers: the bits of negative ones are turned round.
+static int64_t double_order(int64_t bits)
+{
+    return bits < 0 ? bits ^ INT64_MAX : bits;
+}
+
+static bool is_nan(int64_t bits)
+{
+    return (bits & INT64_MAX) > 0x7ff0000000000000;
+}
+
+static void widen(struct k2_parquet_column *column, int64_t value)
+{
+    if (column->field->type == K2_PARQUET_DOUBLE) {
+        if (is_nan(value)) {
+            return;
+        }
+        value = double_order(value);
+    }
+    if (!column->page_has_range) {
+        column->page_has_range = true;
+        column->page_min = column->page_max = value;
+    }
+    column->page_min = value < column->page_min ? value : column->page_min;
+    column->page_max = value > column->page_max ? value : column->page_max;
+}
+
+static void put_fixed(struct k2_parquet_bound *bound, size_t size_bytes, int64_t value)
+{
+    bound->exact = true;
+    bound->size_bytes = (uint8_t)size_bytes;
+    for (size_t i = 0; i < size_bytes; i++) {
+        bound->bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
+    }
+}
+
+// Both zeros are equal to readers, so the smallest is written as -0 and the largest as 0.
+static void fixed_bounds(const struct k2_parquet_column *column, int64_t min, int64_t max,
+                         struct k2_parquet_bound *min_bound, struct k2_parquet_bound *max_bound)
+{
+    if (column->field->type == K2_PARQUET_DOUBLE) {
+        min = min == 0 ? INT64_MIN : double_order(min);
+        max = max == double_order(INT64_MIN) ? 0 : double_order(max);
+    }
+    put_fixed(min_bound, width_bytes(column), min);
+    put_fixed(max_bound, width_bytes(column), max);
+}
+
+// The next text of a PLAIN page that K2 has just made.
+static struct k2_slice read_plain(const struct k2_parquet_column *column,
+                                  struct k2_byte_reader *reader)
+{
+    size_t size = K2_PARQUET_UUID_BYTES;
+    if (column->field->type == K2_PARQUET_BYTE_ARRAY) {
+        size = k2_read_u32(reader);
+    }
+    return k2_read_bytes(reader, size);
+}
+
+static void widen_text(bool first, struct k2_slice text, struct k2_slice *min, struct k2_slice *max)
+{
+    if (first || k2_slice_compare(text, *min) < 0) {
+        *min = text;
+    }
+    if (first || k2_slice_compare(text, *max) > 0) {
+        *max = text;
+    }
+}
+
+// The smallest and largest text of the open page, which has one. Texts are borrowed from it.
+static enum k2_status page_text_range(struct k2_parquet_column *column, struct k2_slice *min,
+                                      struct k2_slice *max, struct k2_error *error)
+{
+    if (!column->uses_dictionary) {
+        struct k2_byte_reader reader = {.rest = k2_buffer_slice(&column->plain)};
+        for (size_t i = 0; i < column->page_values; i++) {
+            widen_text(i == 0, read_plain(column, &reader), min, max);
+        }
+        return K2_OK;
+    }
+    if (column->seen_room < column->dictionary.entry_room) {
+        uint8_t *seen = k2_realloc(column->seen, column->dictionary.entry_room, sizeof *seen);
+        if (seen == NULL) {
+            return no_memory(error);
+        }
+        column->seen = seen;
+        column->seen_room = column->dictionary.entry_room;
+    }
+    memset(column->seen, 0, column->dictionary.entry_count);
+    for (size_t i = 0; i < column->page_values; i++) {
+        uint32_t entry = column->entries[i];
+        if (!column->seen[entry]) {
+            column->seen[entry] = 1;
+            widen_text(i == 0, k2_parquet_dictionary_entry(&column->dictionary, entry), min, max);
+        }
+    }
+    return K2_OK;
+}
+
+static void keep_text(struct k2_buffer *kept, struct k2_slice text)
+{
+    k2_buffer_clear(kept);
+    k2_put_bytes(kept, text.data, text.size_bytes);
+}
+
+static enum k2_status bound_texts(struct k2_parquet_column *column, struct k2_parquet_page *page,
+                                  struct k2_error *error)
+{
+    struct k2_slice min = {0}, max = {0};
+    enum k2_status status = page_text_range(column, &min, &max, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (!column->has_range || k2_slice_compare(min, k2_buffer_slice(&column->min_text)) < 0) {
+        keep_text(&column->min_text, min);
+    }
+    if (!column->has_range || k2_slice_compare(max, k2_buffer_slice(&column->max_text)) > 0) {
+        keep_text(&column->max_text, max);
+    }
+    if (column->min_text.failed || column->max_text.failed) {
+        return no_memory(error);
+    }
+    column->has_range = true;
+    k2_parquet_bound_min(&page->min, min);
+    page->has_bounds = k2_parquet_bound_max(&page->max, max);
+    return K2_OK;
+}
+
+static enum k2_status bound_page(struct k2_parquet_column *column, struct k2_parquet_page *page,
+                                 struct k2_error *error)
+{
+    if (is_text(column)) {
+        return column->page_values > 0 ? bound_texts(column, page, error) : K2_OK;
+    }
+    if (!column->page_has_range) {
+        return K2_OK;
+    }
+    page->has_bounds = true;
+    fixed_bounds(column, column->page_min, column->page_max, &page->min, &page->max);
+    if (!column->has_range || column->page_min < column->min) {
+        column->min = column->page_min;
+    }
+    if (!column->has_range || column->page_max > column->max) {
+        column->max = column->page_max;
+    }
+    column->has_range = true;
+    return K2_OK;
+}
+
+void k2_parquet_column_bounds(const struct k2_parquet_column *column, bool *has_min,
+                              struct k2_parquet_bound *min, bool *has_max,
+                              struct k2_parquet_bound *max)
+{
+    *has_min = *has_max = column->has_range;
+    if (!column->has_range) {
+        return;
+    }
+    if (!is_text(column)) {
+        fixed_bounds(column, column->min, column->max, min, max);
+        return;
+    }
+    k2_parquet_bound_min(min, k2_buffer_slice(&column->min_text));
+    *has_max = k2_parquet_bound_max(max, k2_buffer_slice(&column->max_text));
+}
+
+// ---- pages --------------------------------------------------------------------------------------
+
+static void put_page_header(struct k2_buffer *out, int32_t page_type, size_t body_bytes,
+                            size_t packed_bytes, size_t value_count, int32_t encoding)
+{
+    struct k2_thrift_writer thrift = {.out = out};
+    k2_thrift_struct_begin(&thrift);
+    k2_thrift_field_i32(&thrift, 1, page_type);
+    k2_thrift_field_i32(&thrift, 2, (int32_t)body_bytes);
+    k2_thrift_field_i32(&thrift, 3, (int32_t)packed_bytes);
+    k2_thrift_field_struct(&thrift, page_type == PAGE_DATA ? 5 : 7);
+    k2_thrift_field_i32(&thrift, 1, (int32_t)value_count);
+    k2_thrift_field_i32(&thrift, 2, encoding);
+    if (page_type == PAGE_DATA) {
+        k2_thrift_field_i32(&thrift, 3, ENCODING_RLE);
+        k2_thrift_field_i32(&thrift, 4, ENCODING_RLE);
+    }
+    k2_thrift_struct_end(&thrift);
+    k2_thrift_struct_end(&thrift);
+}
+
+// Appends header and compressed body to `out`.
+static enum k2_status put_page(struct k2_parquet_column *column, int32_t page_type,
+                               size_t value_count, int32_t encoding, struct k2_buffer *out,
+                               struct k2_error *error)
+{
+    struct k2_buffer *body = &column->scratch->body, *packed = &column->scratch->packed;
+    enum k2_status status = k2_buffer_check(body, "parquet: page", error);
+    if (status != K2_OK) {
+        return status;
+    }
+    k2_buffer_clear(packed);
+    k2_zstd_compress(column->scratch->compressor, k2_buffer_slice(body), packed);
+    if (packed->failed) {
+        return no_memory(error);
+    }
+    size_t before = out->size_bytes;
+    put_page_header(out, page_type, body->size_bytes, packed->size_bytes, value_count, encoding);
+    column->uncompressed_bytes += out->size_bytes - before + body->size_bytes;
+    k2_put_bytes(out, packed->data, packed->size_bytes);
+    return k2_buffer_check(out, "parquet: column", error);
+}
+
+// Fixed values of the dictionary are 8 bytes there, however wide the type is.
+static void put_narrow(const struct k2_parquet_column *column, uint32_t entry,
+                       struct k2_buffer *out)
+{
+    struct k2_slice value = k2_parquet_dictionary_entry(&column->dictionary, entry);
+    k2_put_bytes(out, value.data, width_bytes(column));
+}
+
+// A dictionary that is no smaller than the values of the first page is given up.
+static enum k2_status give_up_dictionary(struct k2_parquet_column *column, struct k2_error *error)
+{
+    for (size_t i = 0; i < column->page_values; i++) {
+        uint32_t entry = column->entries[i];
+        if (!is_text(column)) {
+            put_narrow(column, entry, &column->plain);
+            continue;
+        }
+        struct k2_slice text = k2_parquet_dictionary_entry(&column->dictionary, entry);
+        if (prefix_bytes(column) > 0) {
+            k2_put_u32(&column->plain, (uint32_t)text.size_bytes);
+        }
+        k2_put_bytes(&column->plain, text.data, text.size_bytes);
+    }
+    column->uses_dictionary = column->has_last = false;
+    k2_parquet_dictionary_clear(&column->dictionary);
+    return k2_buffer_check(&column->plain, "parquet: page", error);
+}
+
+static unsigned entry_bits(const struct k2_parquet_column *column)
+{
+    size_t count = column->dictionary.entry_count;
+    return count <= 2 ? 1 : k2_parquet_bit_width((uint32_t)count - 1);
+}
+
+static bool dictionary_pays(const struct k2_parquet_column *column)
+{
+    size_t values = column->dictionary.plain.size_bytes;
+    if (!is_text(column)) {
+        values = column->dictionary.entry_count * width_bytes(column);
+    }
+    return values + column->page_values * entry_bits(column) / 8 < column->page_plain_bytes;
+}
+
+static void put_levels(const struct k2_parquet_column *column, struct k2_buffer *body)
+{
+    if (!column->field->optional) {
+        return;
+    }
+    k2_put_u32(body, 0);
+    k2_parquet_put_runs(body, column->levels, column->page_rows, 1);
+    k2_buffer_patch_u32(body, 0, (uint32_t)body->size_bytes - 4);
+}
+
+static void put_plain(const struct k2_parquet_column *column, struct k2_buffer *body)
+{
+    if (column->field->type != K2_PARQUET_BOOLEAN) {
+        k2_put_bytes(body, column->plain.data, column->plain.size_bytes);
+        return;
+    }
+    for (size_t i = 0; i < column->page_values; i += 8) {
+        unsigned bits = 0;
+        for (size_t j = i; j < column->page_values && j < i + 8; j++) {
+            bits |= (unsigned)(column->plain.data[j] != 0) << (j - i);
+        }
+        k2_put_u8(body, (uint8_t)bits);
+    }
+}
+
+static enum k2_status add_page(struct k2_parquet_column *column, struct k2_parquet_page **page,
+                               struct k2_error *error)
+{
+    if (column->page_count == column->page_room) {
+        size_t room = column->page_room == 0 ? 16 : column->page_room * 2;
+        struct k2_parquet_page *list = k2_realloc(column->page_list, room, sizeof *list);
+        if (list == NULL) {
+            return no_memory(error);
+        }
+        column->page_list = list;
+        column->page_room = room;
+    }
+    *page = &column->page_list[column->page_count++];
+    **page = (struct k2_parquet_page){.offset = column->pages.size_bytes,
+                                      .first_row = column->row_count,
+                                      .null_count = column->page_rows - column->page_values,
+                                      .all_null = column->page_values == 0};
+    return K2_OK;
+}
+
+static enum k2_status close_page(struct k2_parquet_column *column, struct k2_error *error)
+{
+    if (column->page_rows == 0) {
+        return K2_OK;
+    }
+    enum k2_status status = K2_OK;
+    if (column->uses_dictionary && column->page_values > 0 && column->dictionary_page_count == 0 &&
+        !dictionary_pays(column)) {
+        status = give_up_dictionary(column, error);
+    }
+    struct k2_parquet_page *page = NULL;
+    if (status == K2_OK) {
+        status = add_page(column, &page, error);
+    }
+    if (status == K2_OK) {
+        status = bound_page(column, page, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    struct k2_buffer *body = &column->scratch->body;
+    k2_buffer_clear(body);
+    put_levels(column, body);
+    bool by_entries = column->uses_dictionary && column->page_values > 0;
+    if (by_entries) {
+        unsigned bits = entry_bits(column);
+        k2_put_u8(body, (uint8_t)bits);
+        k2_parquet_put_runs(body, column->entries, column->page_values, bits);
+    } else {
+        put_plain(column, body);
+    }
+    status = put_page(column, PAGE_DATA, column->page_rows,
+                      by_entries ? ENCODING_RLE_DICTIONARY : ENCODING_PLAIN, &column->pages, error);
+    page->size_bytes = column->pages.size_bytes - page->offset;
+    column->dictionary_page_count += by_entries;
+    column->row_count += column->page_rows;
+    column->null_count += page->null_count;
+    column->page_rows = column->page_values = column->page_plain_bytes = 0;
+    column->page_has_range = false;
+    k2_buffer_clear(&column->plain);
+    return status;
+}
+
+enum k2_status k2_parquet_column_end(struct k2_parquet_column *column, struct k2_error *error)
+{
+    enum k2_status status = close_page(column, error);
+    if (status != K2_OK || column->dictionary_page_count == 0) {
+        return status;
+    }
+    struct k2_buffer *body = &column->scratch->body;
+    k2_buffer_clear(body);
+    if (is_text(column)) {
+        k2_put_bytes(body, column->dictionary.plain.data, column->dictionary.plain.size_bytes);
+    } else {
+        for (uint32_t entry = 0; entry < column->dictionary.entry_count; entry++) {
+            put_narrow(column, entry, body);
+        }
+    }
+    return put_page(column, PAGE_DICTIONARY, column->dictionary.entry_count, ENCODING_PLAIN,
+                    &column->dictionary_page, error);
+}
+
+// ---- rows ---------------------------------------------------------------------------------------
+
+// Ends the use of the dictionary: it is full.
+static enum k2_status leave_dictionary(struct k2_parquet_column *column, struct k2_error *error)
+{
+    enum k2_status status = close_page(column, error);
+    column->uses_dictionary = column->has_last = false;
+    return status;
+}
+
+static enum k2_status put_value(struct k2_parquet_column *column, int64_t value,
+                                struct k2_error *error)
+{
+    if (column->uses_dictionary) {
+        if (!column->has_last || column->last_value != value) {
+            switch (k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)value,
+                                                   &column->last_entry)) {
+            case K2_PARQUET_NO_MEMORY:
+                column->has_last = false;
+                return no_memory(error);
+            case K2_PARQUET_FULL: {
+                enum k2_status status = leave_dictionary(column, error);
+                return status == K2_OK ? put_value(column, value, error) : status;
+            }
+            default:
+                column->has_last = true;
+                column->last_value = value;
+            }
+        }
+        column->entries[column->page_values++] = column->last_entry;
+    } else {
+        uint8_t bytes[8];
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
+        }
+        k2_put_bytes(&column->plain, bytes, width_bytes(column));
+        column->page_values++;
+    }
+    column->page_plain_bytes += width_bytes(column);
+    widen(column, value);
+    return K2_OK;
+}
+
+static bool is_same(struct k2_slice left, struct k2_slice right)
+{
+    return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+static enum k2_status put_text(struct k2_parquet_column *column, struct k2_slice text,
+                               struct k2_error *error)
+{
+    if (column->uses_dictionary) {
+        if (!column->has_last || !is_same(column->last_text, text)) {
+            switch (k2_parquet_dictionary_find(&column->dictionary, text, &column->last_entry)) {
+            case K2_PARQUET_NO_MEMORY:
+                column->has_last = false;
+                return no_memory(error);
+            case K2_PARQUET_FULL: {
+                enum k2_status status = leave_dictionary(column, error);
+                return status == K2_OK ? put_text(column, text, error) : status;
+            }
+            default:
+                // Texts of the scratch buffer change where they stand.
+                column->has_last = column->field->column->kind != K2_KIND_TEXT;
+                column->last_text = text;
+            }
+        }
+        column->entries[column->page_values++] = column->last_entry;
+    } else {
+        if (prefix_bytes(column) > 0) {
+            k2_put_u32(&column->plain, (uint32_t)text.size_bytes);
+        }
+        k2_put_bytes(&column->plain, text.data, text.size_bytes);
+        column->page_values++;
+    }
+    column->page_plain_bytes += prefix_bytes(column) + text.size_bytes;
+    return K2_OK;
+}
+
+// Readers refuse texts that are no UTF-8: each byte that is not becomes U+FFFD.
+static struct k2_slice mend(struct k2_buffer *mended, struct k2_slice text)
+{
+    k2_buffer_clear(mended);
+    while (text.size_bytes > 0) {
+        size_t length = k2_utf8_length(text);
+        if (length > 0) {
+            k2_put_bytes(mended, text.data, length);
+        } else {
+            k2_put_text(mended, "\xef\xbf\xbd");
+            length = 1;
+        }
+        text = (struct k2_slice){text.data + length, text.size_bytes - length};
+    }
+    return k2_buffer_slice(mended);
+}
+
+static enum k2_status put_row_text(struct k2_parquet_column *column, struct k2_slice text,
+                                   struct k2_error *error)
+{
+    enum k2_kind kind = column->field->column->kind;
+    if (kind == K2_KIND_UUID && text.size_bytes != K2_PARQUET_UUID_BYTES) {
+        return k2_fail(error, K2_CORRUPT, "column %s: a uuid of %zu bytes", column->field->name,
+                       text.size_bytes);
+    }
+    if (kind == K2_KIND_TEXT && !k2_utf8_is_valid(text)) {
+        text = mend(&column->scratch->text, text);
+        if (column->scratch->text.failed) {
+            return no_memory(error);
+        }
+    }
+    return put_text(column, text, error);
+}
+
+static int64_t floor_us(int64_t time_ns)
+{
+    int64_t quotient = time_ns / NS_PER_US;
+    return quotient - (time_ns % NS_PER_US < 0);
+}
+
+enum k2_status k2_parquet_column_put(struct k2_parquet_column *column,
+                                     const struct k2_vector *vector, size_t first_row,
+                                     size_t row_count, struct k2_error *error)
+{
+    column->has_last = column->has_last && !is_text(column);
+    enum k2_status status = K2_OK;
+    for (size_t row = first_row; row < first_row + row_count && status == K2_OK; row++) {
+        bool valid = !column->field->optional || vector->valid == NULL || vector->valid[row] != 0;
+        if (valid && is_text(column)) {
+            status = put_row_text(column, vector->texts[row], error);
+        } else if (valid) {
+            int64_t value = vector->values[row];
+            status =
+                put_value(column, column->field->microseconds ? floor_us(value) : value, error);
+        }
+        // Behind the value, which may close the page before it.
+        if (column->levels != NULL) {
+            column->levels[column->page_rows] = valid;
+        }
+        column->page_rows++;
+        if (status == K2_OK && column->plain.failed) {
+            status = k2_buffer_check(&column->plain, "parquet: page", error);
+        }
+        if (status == K2_OK && (column->page_rows == K2_PARQUET_PAGE_ROWS ||
+                                column->plain.size_bytes >= K2_PARQUET_PAGE_BYTES)) {
+            status = close_page(column, error);
+        }
+    }
+    return status;
+}

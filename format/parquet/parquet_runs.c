@@ -1,0 +1,80 @@
+#include "format/parquet/parquet_runs.h"
+
+enum {
+    GROUP = 8,     // values of a bit-packed group
+    SHORT_RUN = 8, // a shorter run is cheaper bit-packed
+};
+
+unsigned k2_parquet_bit_width(uint32_t value)
+{
+    unsigned width = 0;
+    while (width < 32 && value >> width != 0) {
+        width++;
+    }
+    return width;
+}
+
+static size_t run_length(const uint32_t *values, size_t count)
+{
+    size_t length = 1;
+    while (length < count && values[length] == values[0]) {
+        length++;
+    }
+    return length;
+}
+
+static void put_run(struct k2_buffer *out, uint32_t value, size_t length, unsigned bit_width)
+{
+    k2_put_varint(out, (uint64_t)length << 1);
+    for (unsigned bit = 0; bit < bit_width; bit += 8) {
+        k2_put_u8(out, (uint8_t)(value >> bit));
+    }
+}
+
+// The last group is filled up with zeros.
+static void put_packed(struct k2_buffer *out, const uint32_t *values, size_t count,
+                       unsigned bit_width)
+{
+    size_t group_count = (count + GROUP - 1) / GROUP;
+    k2_put_varint(out, (uint64_t)group_count << 1 | 1);
+    uint8_t *bytes = k2_buffer_extend(out, group_count * bit_width);
+    if (bytes == NULL) {
+        return;
+    }
+    uint64_t pending = 0;
+    unsigned pending_bits = 0;
+    for (size_t i = 0; i < group_count * GROUP; i++) {
+        pending |= (uint64_t)(i < count ? values[i] : 0) << pending_bits;
+        for (pending_bits += bit_width; pending_bits >= 8; pending_bits -= 8) {
+            *bytes++ = (uint8_t)pending;
+            pending >>= 8;
+        }
+    }
+}
+
+void k2_parquet_put_runs(struct k2_buffer *out, const uint32_t *values, size_t count,
+                         unsigned bit_width)
+{
+    size_t packed = 0; // values before `i` that wait to be bit-packed
+    for (size_t i = 0; i < count;) {
+        size_t length = run_length(values + i, count - i);
+        // Bit-packed values come in whole groups: the first values of a run complete them.
+        size_t missing = (GROUP - packed % GROUP) % GROUP;
+        if (length < SHORT_RUN + missing) {
+            packed += length;
+            i += length;
+            continue;
+        }
+        packed += missing;
+        i += missing;
+        if (packed > 0) {
+            put_packed(out, values + i - packed, packed, bit_width);
+            packed = 0;
+        }
+        put_run(out, values[i], length - missing, bit_width);
+        i += length - missing;
+    }
+    if (packed > 0) {
+        put_packed(out, values + count - packed, packed, bit_width);
+    }
+}
