@@ -29,7 +29,7 @@ struct k2_range_query {
     struct k2_row_style style;
     struct k2_cursor start;  // where a page begins, if `continues`
     struct k2_cursor cursor; // behind the rows so far, if `rows` > 0; paged answers only
-    bool continues, paged, has_more, begun, done;
+    bool continues, paged, has_more, begun, ended, done;
     uint64_t limit, rows, snapshot, query_hash;
     const struct k2_vector *vectors; // of the scan
     size_t vector_rows, next_row;    // rows of the vectors, the next one to print
@@ -111,11 +111,11 @@ static enum k2_status read_format(struct k2_range_query *self,
     self->format = text->given ? k2_row_format_find(text->value) : request->format;
     bool for_terminals = self->format != NULL && strcmp(self->format->name, "table") == 0;
     if (self->format == NULL || (for_terminals && request->page_limit_max > 0)) {
-        return bad_choice(text, "json, ndjson, csv", error);
+        return bad_choice(text, "json, ndjson, csv, parquet", error);
     }
     if (!self->format->available) {
         return k2_fail(error, K2_BAD_REQUEST,
-                       "%s: %s is not available in this version; json, ndjson and csv are",
+                       "%s: %s is not available in this version; json, ndjson, csv and parquet are",
                        text->name, self->format->name);
     }
     self->paged = request->page_limit_max > 0 && strcmp(self->format->name, "json") == 0;
@@ -144,6 +144,9 @@ static enum k2_status read_style(struct k2_range_query *self,
         self->scan_request.order =
             is_word(order, "desc") ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME;
     }
+    self->style.sorted_by = self->table->schema;
+    self->style.descending = self->scan_request.order == K2_ORDER_TIME_DESCENDING;
+    self->style.large_groups = request->large_groups;
     return K2_OK;
 }
 
@@ -485,11 +488,11 @@ static enum k2_status pull(struct k2_range_query *self, struct k2_error *error)
     self->next_row = 0;
     self->vector_rows = 0;
     if (self->has_more) { // the page is full
-        self->done = true;
+        self->ended = true;
         return K2_OK;
     }
     enum k2_status status = k2_scan_next(self->scan, &self->vectors, &self->vector_rows, error);
-    self->done = status == K2_OK && self->vector_rows == 0;
+    self->ended = status == K2_OK && self->vector_rows == 0;
     return status;
 }
 
@@ -503,14 +506,16 @@ enum k2_status k2_range_query_next(struct k2_range_query *query, size_t enough_b
     }
     enum k2_status status = K2_OK;
     while (status == K2_OK && !query->done && !out->failed && out->size_bytes < enough_bytes) {
-        if (query->next_row < query->vector_rows) {
+        if (query->ended) {
+            query->done = k2_row_encoder_end(query->encoder, enough_bytes, out);
+        } else if (query->next_row < query->vector_rows) {
             status = put_rows(query, enough_bytes, out, error);
         } else {
             status = pull(query, error);
         }
-    }
-    if (status == K2_OK && query->done) {
-        k2_row_encoder_end(query->encoder, out);
+        if (status == K2_OK) {
+            status = k2_row_encoder_check(query->encoder, error);
+        }
     }
     if (status == K2_OK) {
         status = k2_buffer_check(out, "answer", error);

@@ -41,6 +41,7 @@ struct k2_range_request {
     uint64_t page_limit;     // of a paged answer: the limit of format json, and its ceiling
     uint64_t page_limit_max; // 0: answers are not paged
     size_t memory_bytes;     // ceiling of the scan's row data; 0: its default
+    bool large_groups;       // of Parquet: row groups for files, else for answers that stream
 };
 
 // What is known about the answer; rows and has_more are final at the end.

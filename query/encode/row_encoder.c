@@ -4,12 +4,14 @@
 
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
+#include "format/parquet/parquet_writer.h"
 #include "query/encode/cell.h"
 #include "query/encode/table_layout.h"
 
 enum {
     PREFIX_BYTES = 1 << 20, // ceiling of one column's prefix
     REMEMBERED_BYTES = 64,
+    LARGE_GROUP_BYTES = 128 << 20, // of a row group of a Parquet file
 };
 
 // The texts around rows and cells, as far as they are the same for every row.
@@ -19,6 +21,7 @@ struct row_syntax {
     bool has_header;             // the names in the first line
     bool named_cells;            // each cell follows its name
     bool aligned;                // needs the layout of a table
+    bool parquet;                // no text: a file of its own
     const char *begin, *end;     // around all rows
     const char *first, *between; // before the first row, between two rows
     const char *open, *close;    // around a row
@@ -63,7 +66,12 @@ static const struct row_syntax row_formats[] = {
      .end = "",
      .null_text = ""},
     {.format = {"arrow", "application/vnd.apache.arrow.stream", false}},
-    {.format = {"parquet", "application/vnd.apache.parquet", false}},
+    {.format = {"parquet", "application/vnd.apache.parquet", true},
+     .dialect = K2_CELL_PLAIN,
+     .parquet = true,
+     .begin = "",
+     .end = "",
+     .null_text = ""},
 };
 
 struct encoder_column {
@@ -81,7 +89,9 @@ struct k2_row_encoder {
     struct encoder_column *columns;
     size_t column_count;
     bool has_rows;
-    struct k2_table_layout *layout; // aligned formats only
+    struct k2_table_layout *layout;    // aligned formats only
+    struct k2_parquet_writer *parquet; // NULL: another format
+    struct k2_error error;             // its failure; K2_OK: none
 };
 
 const struct k2_row_format *k2_row_format_find(struct k2_slice name)
@@ -135,6 +145,41 @@ static enum k2_status fill_columns(struct k2_row_encoder *self, const struct k2_
     return K2_OK;
 }
 
+// The key columns by which the rows are sorted, as far as they are among the columns.
+static size_t find_sorting(const struct k2_schema *schema, const struct k2_column *const *columns,
+                           size_t column_count, size_t sorting[K2_KEY_COLUMN_COUNT])
+{
+    static const enum k2_key_column order[] = {K2_TIMESTAMP, K2_EXCHANGE, K2_SYMBOL, K2_EPOCH,
+                                               K2_SEQUENCE};
+    size_t count = 0;
+    for (size_t key = 0; schema != NULL && key < K2_KEY_COLUMN_COUNT; key++) {
+        size_t place = 0;
+        while (place < column_count && columns[place] != &schema->columns[order[key]]) {
+            place++;
+        }
+        if (place == column_count) {
+            break;
+        }
+        sorting[count++] = place;
+    }
+    return count;
+}
+
+static enum k2_status create_parquet(struct k2_row_encoder *self, const struct k2_row_style *style,
+                                     struct k2_error *error)
+{
+    size_t sorting[K2_KEY_COLUMN_COUNT];
+    const struct k2_parquet_options options = {
+        .group_rows = style->large_groups ? K2_PARQUET_GROUP_ROWS_LARGE : 0,
+        .group_bytes = style->large_groups ? LARGE_GROUP_BYTES : 0,
+        .times_as_integers = style->time_ns,
+        .sorting = sorting,
+        .sorting_count = find_sorting(style->sorted_by, self->names, self->column_count, sorting),
+        .descending = style->descending};
+    return k2_parquet_writer_create(&self->parquet, self->names, self->column_count, &options,
+                                    error);
+}
+
 enum k2_status k2_row_encoder_create(struct k2_row_encoder **encoder,
                                      const struct k2_row_format *format,
                                      const struct k2_column *const *columns, size_t column_count,
@@ -162,6 +207,9 @@ enum k2_status k2_row_encoder_create(struct k2_row_encoder **encoder,
     if (status == K2_OK && self->syntax->aligned) {
         status = k2_table_layout_create(&self->layout, columns, column_count, style, error);
     }
+    if (status == K2_OK && self->syntax->parquet) {
+        status = create_parquet(self, style, error);
+    }
     if (status != K2_OK) {
         k2_row_encoder_destroy(self);
         return status;
@@ -179,6 +227,7 @@ void k2_row_encoder_destroy(struct k2_row_encoder *encoder)
         k2_buffer_deinit(&encoder->columns[i].prefix);
     }
     k2_table_layout_destroy(encoder->layout);
+    k2_parquet_writer_destroy(encoder->parquet);
     k2_free(encoder->columns);
     k2_free(encoder);
 }
@@ -201,8 +250,40 @@ void k2_row_encoder_begin(struct k2_row_encoder *encoder, struct k2_buffer *out)
     k2_put_u8(out, '\n');
 }
 
-void k2_row_encoder_end(struct k2_row_encoder *encoder, struct k2_buffer *out)
+enum k2_status k2_row_encoder_check(const struct k2_row_encoder *encoder, struct k2_error *error)
 {
+    if (encoder->error.status == K2_OK) {
+        return K2_OK;
+    }
+    return k2_fail(error, encoder->error.status, "%s", encoder->error.text);
+}
+
+static bool has_failed(const struct k2_row_encoder *encoder, const struct k2_buffer *out)
+{
+    return encoder->error.status != K2_OK || out->failed;
+}
+
+static bool end_parquet(struct k2_row_encoder *encoder, size_t enough_bytes, struct k2_buffer *out)
+{
+    bool done = false;
+    while (!has_failed(encoder, out)) {
+        k2_parquet_writer_take(encoder->parquet, enough_bytes, out);
+        if (k2_parquet_writer_has_bytes(encoder->parquet)) {
+            return out->failed; // what is missing does not come
+        }
+        if (done) {
+            return true;
+        }
+        encoder->error.status = k2_parquet_writer_finish(encoder->parquet, &done, &encoder->error);
+    }
+    return true;
+}
+
+bool k2_row_encoder_end(struct k2_row_encoder *encoder, size_t enough_bytes, struct k2_buffer *out)
+{
+    if (encoder->parquet != NULL) {
+        return end_parquet(encoder, enough_bytes, out);
+    }
     if (encoder->layout != NULL) {
         k2_table_layout_end(encoder->layout, out);
     }
@@ -210,6 +291,7 @@ void k2_row_encoder_end(struct k2_row_encoder *encoder, struct k2_buffer *out)
         k2_put_u8(out, '\n');
     }
     k2_put_text(out, encoder->syntax->end);
+    return true;
 }
 
 static void put_cell(struct encoder_column *column, const struct k2_vector *vector, size_t row,
@@ -254,11 +336,30 @@ static void put_row(struct k2_row_encoder *encoder, const struct k2_vector *vect
     encoder->has_rows = true;
 }
 
+static size_t put_parquet(struct k2_row_encoder *encoder, const struct k2_vector *vectors,
+                          size_t first_row, size_t row_count, size_t enough_bytes,
+                          struct k2_buffer *out)
+{
+    size_t row = first_row;
+    while (!has_failed(encoder, out)) {
+        k2_parquet_writer_take(encoder->parquet, enough_bytes, out);
+        if (k2_parquet_writer_has_bytes(encoder->parquet) || row == row_count) {
+            return row;
+        }
+        encoder->error.status =
+            k2_parquet_writer_put(encoder->parquet, vectors, &row, row_count, &encoder->error);
+    }
+    return row_count;
+}
+
 size_t k2_row_encoder_put(struct k2_row_encoder *encoder, const struct k2_vector *vectors,
                           size_t first_row, size_t row_count, size_t enough_bytes,
                           struct k2_buffer *out)
 {
     assert(first_row <= row_count);
+    if (encoder->parquet != NULL) {
+        return put_parquet(encoder, vectors, first_row, row_count, enough_bytes, out);
+    }
     for (size_t i = 0; i < encoder->column_count; i++) {
         encoder->columns[i].last_size = 0; // its text may have moved since the last call
     }

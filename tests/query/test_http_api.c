@@ -143,7 +143,7 @@ static const struct {
     {"GET", "/v1/trades?numbers=double", 400, "\"parameter\":\"numbers\""},
     {"GET", "/v1/trades?format=xml", 400, "\"parameter\":\"format\""},
     {"GET", "/v1/trades?format=table", 400, "\"parameter\":\"format\""},
-    {"GET", "/v1/trades?format=parquet", 400, "parquet is not available"},
+    {"GET", "/v1/trades?format=arrow", 400, "arrow is not available"},
     {"GET", "/v1/trades?format=arrow", 400, "arrow is not available"},
     {"GET", "/v1/trades?cursor=AAAA", 400, "\"parameter\":\"cursor\""},
     {"GET", "/v1/trades?as_of=no-such-tag", 404, "as_of"},
@@ -225,7 +225,8 @@ static void the_accept_header_chooses_a_format(void **state)
                    {"text/html, text/csv;q=0.9", "text/csv; charset=utf-8"},
                    {"application/x-ndjson", "application/x-ndjson"},
                    {"text/plain", "application/json"},
-                   {"application/vnd.apache.parquet", "application/json"},
+                   {"application/vnd.apache.parquet", "application/vnd.apache.parquet"},
+                   {"application/vnd.apache.arrow.stream", "application/json"},
                    {",,;,", "application/json"}};
     for (size_t i = 0; i < sizeof accepts / sizeof accepts[0]; i++) {
         struct answer answer;

@@ -29,7 +29,7 @@ static const char *print(struct k2_buffer *out, const char *format, const struct
                      K2_OK);
     k2_row_encoder_begin(encoder, out);
     assert_int_equal(k2_row_encoder_put(encoder, vector, 0, row_count, SIZE_MAX, out), row_count);
-    k2_row_encoder_end(encoder, out);
+    assert_true(k2_row_encoder_end(encoder, SIZE_MAX, out));
     k2_put_u8(out, 0);
     assert_int_equal(k2_buffer_check(out, "text", &error), K2_OK);
     k2_row_encoder_destroy(encoder);
@@ -197,7 +197,7 @@ static void put_in_pieces(const char *format, size_t enough_bytes, struct k2_buf
         assert_true(next >= row && *pieces < 10); // a head alone can be a piece
         row = next;
     }
-    k2_row_encoder_end(encoder, out);
+    assert_true(k2_row_encoder_end(encoder, SIZE_MAX, out));
     k2_put_u8(out, 0);
     k2_row_encoder_destroy(encoder);
 }
@@ -249,7 +249,7 @@ static void no_rows_are_an_answer_too(void **state)
                                                1, &style, NULL),
                          K2_OK);
         k2_row_encoder_begin(encoder, &out);
-        k2_row_encoder_end(encoder, &out);
+        assert_true(k2_row_encoder_end(encoder, SIZE_MAX, &out));
         k2_put_u8(&out, 0);
         assert_string_equal((const char *)out.data, rows[i].text);
         k2_row_encoder_destroy(encoder);
@@ -267,20 +267,17 @@ static void formats_are_found_by_name_and_type(void **state)
     assert_ptr_equal(k2_row_format_of_content_type(text_of("text/csv")),
                      k2_row_format_find(text_of("csv")));
     assert_null(k2_row_format_of_content_type(text_of("text/csvx")));
-    static const char *const later[] = {"arrow", "parquet"};
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(k2_row_encoder_create(&encoder, k2_row_format_find(text_of(later[i])),
-                                               all_columns, 3, &(struct k2_row_style){0}, &error),
-                         K2_BAD_REQUEST);
-        assert_null(encoder);
-    }
+    assert_int_equal(k2_row_encoder_create(&encoder, k2_row_format_find(text_of("arrow")),
+                                           all_columns, 3, &(struct k2_row_style){0}, &error),
+                     K2_BAD_REQUEST);
+    assert_null(encoder);
 }
 
 static void every_failed_allocation_is_told(void **state)
 {
     (void)state;
-    static const char *const formats[] = {"csv", "json", "table"};
-    for (size_t f = 0; f < 3; f++) {
+    static const char *const formats[] = {"csv", "json", "table", "parquet"};
+    for (size_t f = 0; f < 4; f++) {
         enum k2_status status = K2_NO_MEMORY;
         for (long count = 0; status != K2_OK; count++) {
             struct k2_row_encoder *encoder = NULL;
@@ -292,8 +289,9 @@ static void every_failed_allocation_is_told(void **state)
             if (status == K2_OK) {
                 k2_row_encoder_begin(encoder, &out);
                 (void)k2_row_encoder_put(encoder, vectors, 0, 3, SIZE_MAX, &out);
-                k2_row_encoder_end(encoder, &out);
-                status = k2_buffer_check(&out, "text", NULL);
+                assert_true(k2_row_encoder_end(encoder, SIZE_MAX, &out));
+                status = k2_row_encoder_check(encoder, NULL);
+                status = status == K2_OK ? k2_buffer_check(&out, "text", NULL) : status;
             }
             k2_alloc_fail_after(-1);
             assert_true(status == K2_OK || status == K2_NO_MEMORY);
