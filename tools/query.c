@@ -1,64 +1,24 @@
-#include "query/range_query.h"
-
 #include <stdio.h>
 
 #include "query/http_client.h"
-
 #include "tools/commands.h"
+#include "tools/range_options.h"
 
 enum {
     PIECE_BYTES = 256 << 10,
     PIECE_CEILING_BYTES = 1 << 30,
 };
 
-static const struct {
-    const char *option;
-    enum k2_range_parameter parameter;
-    const char *http; // its name for a server; NULL: not passed on as it is
-} parameters[] = {
-    {"table", K2_RANGE_TABLE, NULL},          {"exchange", K2_RANGE_EXCHANGE, "exchange"},
-    {"symbol", K2_RANGE_SYMBOL, "symbol"},    {"canonical", K2_RANGE_CANONICAL, "canonical"},
-    {"start", K2_RANGE_START, "start_time"},  {"end", K2_RANGE_END, "end_time"},
-    {"fields", K2_RANGE_FIELDS, "fields"},    {"order", K2_RANGE_ORDER, "order"},
-    {"limit", K2_RANGE_LIMIT, "limit"},       {"as-of", K2_RANGE_AS_OF, "as_of"},
-    {"format", K2_RANGE_FORMAT, NULL},        {"time", K2_RANGE_TIME, "time"},
-    {"numbers", K2_RANGE_NUMBERS, "numbers"},
-};
-
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
-    {"table", "NAME", "the table: trades, quotes, ...", false},
-    {"exchange", "X,...", "only these exchanges", false},
-    {"symbol", "S,...", "only these symbols", false},
-    {"canonical", "BASE/QUOTE,...", "only these pairs, however their exchange writes them", false},
-    {"start", "TIME", "from this time on", false},
-    {"end", "TIME", "before this time", false},
-    {"fields", "A,B,...", "only these columns, in this order", false},
-    {"order", "asc|desc", "by time; asc unless given", false},
-    {"limit", "N", "at most so many rows", false},
-    {"as-of", "SNAPSHOT", "the state of then: a snapshot id, a tag or a time", false},
-    K2_OPTION_FORMAT("table|csv|json|ndjson", "table"),
+    K2_RANGE_OPTIONS,
+    K2_OPTION_FORMAT("table|csv|json|ndjson|parquet", "table"),
     {"server", "URL", "asks a running server instead of reading the store; csv unless given",
      false},
     {"time", "iso|ns", "how times are printed; iso unless given", false},
     {"numbers", "string|float", "decimals in JSON; string unless given", false},
     {0},
 };
-
-static struct k2_range_request request_of(const struct k2_cli *cli,
-                                          char names[K2_RANGE_PARAMETER_COUNT][16])
-{
-    struct k2_range_request request = {.format = k2_row_format_find(k2_slice_of("table"))};
-    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
-        enum k2_range_parameter parameter = parameters[i].parameter;
-        const char *value = k2_cli_value(cli, parameters[i].option);
-        (void)snprintf(names[parameter], sizeof names[parameter], "--%s", parameters[i].option);
-        request.texts[parameter].name = names[parameter];
-        request.texts[parameter].given = value != NULL;
-        request.texts[parameter].value = k2_slice_of(value != NULL ? value : "");
-    }
-    return request;
-}
 
 static enum k2_status print_rows(struct k2_cli *cli, struct k2_range_query *query,
                                  struct k2_error *error)
@@ -117,17 +77,17 @@ static enum k2_status take_rows(void *context, struct k2_slice bytes, struct k2_
 static enum k2_status ask_server(struct k2_cli *cli, struct k2_http_result *result,
                                  struct k2_error *error)
 {
-    static const char *const formats[] = {"csv", "ndjson", "json", NULL};
+    static const char *const formats[] = {"csv", "ndjson", "json", "parquet", NULL};
     const char *names[K2_RANGE_PARAMETER_COUNT], *values[K2_RANGE_PARAMETER_COUNT];
     size_t count = 0, format = 0;
     enum k2_status status = k2_cli_choice(cli, "format", formats, &format, error);
     if (status != K2_OK) {
         return status;
     }
-    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
-        const char *value = k2_cli_value(cli, parameters[i].option);
-        if (value != NULL && parameters[i].http != NULL) {
-            names[count] = parameters[i].http;
+    for (size_t i = 0; i < K2_RANGE_OPTION_COUNT; i++) {
+        const char *value = k2_cli_value(cli, k2_range_options[i].option);
+        if (value != NULL && k2_range_options[i].http != NULL) {
+            names[count] = k2_range_options[i].http;
             values[count++] = value;
         }
     }
@@ -154,8 +114,9 @@ static enum k2_status ask_server(struct k2_cli *cli, struct k2_http_result *resu
 static enum k2_status ask_store(struct k2_cli *cli, struct k2_http_result *result,
                                 struct k2_error *error)
 {
-    char names[K2_RANGE_PARAMETER_COUNT][16];
-    const struct k2_range_request request = request_of(cli, names);
+    struct k2_range_option_names names;
+    struct k2_range_request request = {.format = k2_row_format_find(k2_slice_of("table"))};
+    k2_range_options_read(cli, true, &names, &request);
     struct k2_engine *engine = NULL;
     struct k2_range_query *query = NULL;
     enum k2_status status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_READ, error);
