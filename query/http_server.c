@@ -27,6 +27,7 @@ struct k2_http_server {
     struct k2_http_connections *connections;
     pthread_mutex_t gate; // whoever suspends a connection does so before `stopping`, or not at all
     atomic_bool stopping; // set under gate
+    atomic_uint streams;  // answers that are not complete yet: each holds a scan
 };
 
 enum exchange_state {
@@ -50,6 +51,7 @@ struct exchange {
     struct MHD_Response *sent; // borrowed from the connection while it is sent
     size_t taken_bytes;        // of response.body, by the client
     bool done, failed;         // the stream: no piece follows, or none that is right
+    bool counted;              // among the server's streams
     int64_t begun_ns, deadline_ns;
     uint64_t body_bytes;
 };
@@ -260,6 +262,21 @@ static void check_request(struct exchange *exchange, const char *method, const c
     }
 }
 
+// Clients that do not read must not pile up scans.
+static void limit_streams(struct exchange *exchange)
+{
+    if (exchange->response.stream.next == NULL) {
+        return;
+    }
+    exchange->counted = true;
+    if (atomic_fetch_add(&exchange->server->streams, 1) >= exchange->server->options.stream_limit) {
+        k2_http_response_error(&exchange->response, &exchange->request, 503, NULL,
+                               "too many long answers are open; try again");
+        k2_http_response_header(&exchange->response, "X-Correlation-ID", "%s",
+                                exchange->request.correlation_id);
+    }
+}
+
 // On a worker.
 static void answer(void *context)
 {
@@ -268,6 +285,7 @@ static void answer(void *context)
         refuse(exchange, 503, "the server is ending");
     } else {
         k2_http_api_handle(exchange->server->api, &exchange->request, &exchange->response);
+        limit_streams(exchange);
         exchange->state = EXCHANGE_ANSWERED;
     }
     MHD_resume_connection(exchange->connection); // from here on the exchange may be gone
@@ -330,6 +348,9 @@ static void end_exchange(void *context, struct MHD_Connection *connection, void 
     k2_http_connections_extend(server->connections, exchange->slot, server->options.head_seconds);
     k2_http_response_deinit(&exchange->response);
     k2_http_request_deinit(&exchange->request);
+    if (exchange->counted) {
+        atomic_fetch_sub(&server->streams, 1);
+    }
     k2_free(exchange->target);
     k2_free(exchange);
     *request_context = NULL;
@@ -390,7 +411,8 @@ static void set_defaults(struct k2_http_server_options *options)
                                                     .idle_seconds = 60,
                                                     .head_seconds = 30,
                                                     .answer_seconds = 3600,
-                                                    .worker_count = 4};
+                                                    .worker_count = 4,
+                                                    .stream_limit = 128};
     options->connection_limit =
         options->connection_limit > 0 ? options->connection_limit : defaults.connection_limit;
     options->idle_seconds =
@@ -401,6 +423,8 @@ static void set_defaults(struct k2_http_server_options *options)
         options->answer_seconds > 0 ? options->answer_seconds : defaults.answer_seconds;
     options->worker_count =
         options->worker_count > 0 ? options->worker_count : defaults.worker_count;
+    options->stream_limit =
+        options->stream_limit > 0 ? options->stream_limit : defaults.stream_limit;
 }
 
 enum k2_status k2_http_server_start(struct k2_http_server **server, const struct k2_http_api *api,

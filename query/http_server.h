@@ -15,6 +15,7 @@ struct k2_http_server_options {
     unsigned head_seconds;     // for a request's head, also between requests; default 30
     unsigned answer_seconds;   // from the head to the end of the answer; default 3600
     unsigned worker_count;     // default 4
+    unsigned stream_limit;     // long answers open at once, more are a 503; default 128
 };
 
 struct k2_http_server; // opaque

@@ -368,6 +368,47 @@ static void slow_clients_hold_up_nobody_and_not_the_end(void **state)
     start(fixture, &(struct k2_http_server_options){0});
 }
 
+static void long_answers_that_nobody_reads_have_a_ceiling(void **state)
+{
+    struct fixture *fixture = *state;
+    k2_http_server_stop(fixture->server);
+    start(fixture, &(struct k2_http_server_options){.stream_limit = 2});
+    static const char few[] =
+        "GET /v1/trades?limit=1 HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
+    int slow[2];
+    struct raw_answer answer;
+    for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+        char begin[12];
+        slow[i] = raw_http_connect(fixture->port);
+        raw_http_send(slow[i], everything, sizeof everything - 1);
+        assert_int_equal(recv(slow[i], begin, sizeof begin, MSG_WAITALL), sizeof begin);
+        assert_memory_equal(begin, "HTTP/1.1 200", sizeof begin);
+    }
+    raw_http_ask(fixture->port, everything, sizeof everything - 1, &answer);
+    assert_int_equal(answer.status, 503);
+    assert_non_null(strstr(answer.bytes, "Retry-After"));
+    raw_answer_free(&answer);
+    raw_http_ask(fixture->port, few, sizeof few - 1, &answer);
+    assert_int_equal(answer.status, 200);
+    raw_answer_free(&answer);
+    close(slow[0]);
+    for (int tries = 0; tries < 100; tries++) { // until the close is seen
+        int again = raw_http_connect(fixture->port);
+        raw_http_send(again, everything, sizeof everything - 1);
+        char begin[12];
+        assert_int_equal(recv(again, begin, sizeof begin, MSG_WAITALL), sizeof begin);
+        close(again);
+        if (memcmp(begin, "HTTP/1.1 200", sizeof begin) == 0) {
+            break;
+        }
+        assert_true(tries < 99);
+        usleep(20000);
+    }
+    close(slow[1]);
+    k2_http_server_stop(fixture->server);
+    start(fixture, &(struct k2_http_server_options){0});
+}
+
 static void a_client_that_leaves_stops_its_scan(void **state)
 {
     const struct fixture *fixture = *state;
@@ -497,6 +538,7 @@ int main(void)
         cmocka_unit_test(clients_of_http_1_0_get_a_body_that_ends_with_the_connection),
         cmocka_unit_test(head_tells_the_same_without_a_body),
         cmocka_unit_test(slow_clients_hold_up_nobody_and_not_the_end),
+        cmocka_unit_test(long_answers_that_nobody_reads_have_a_ceiling),
         cmocka_unit_test(a_client_that_leaves_stops_its_scan),
         cmocka_unit_test(answers_and_heads_have_a_deadline),
         cmocka_unit_test(answers_see_what_the_same_process_commits),
