@@ -152,7 +152,10 @@ static enum k2_status judge(struct transfer *transfer, CURLcode code, struct k2_
     if (transfer->status != K2_OK) {
         return transfer->status;
     }
-    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT) {
+    // libcurl calls an answer that is not HTTP an unsupported protocol, too.
+    bool other_scheme = strstr(transfer->query->server, "://") != NULL &&
+                        strncmp(transfer->query->server, "http", 4) != 0;
+    if (other_scheme || code == CURLE_URL_MALFORMAT) {
         return k2_fail(error, K2_BAD_REQUEST, "--server: `%s` is not an http URL",
                        transfer->query->server);
     }
