@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "engine/file_io.h"
 #include "format/base/alloc.h"
@@ -181,8 +182,26 @@ static void free_txn(struct k2_store_txn *txn)
     k2_free(txn);
 }
 
+// LMDB calls a write that the disk cut short EIO. Told apart here: the disk is full, and the
+// environment goes on, so its last state is untouched.
+static bool is_cut_short(MDB_env *environment)
+{
+    enum { FULL_BELOW_BYTES = 1 << 20 };
+    const char *path = NULL;
+    struct statvfs volume;
+    MDB_txn *txn;
+    if (mdb_env_get_path(environment, &path) != 0 || statvfs(path, &volume) != 0 ||
+        (uint64_t)volume.f_bavail * volume.f_frsize >= FULL_BELOW_BYTES ||
+        mdb_txn_begin(environment, NULL, 0, &txn) != 0) {
+        return false;
+    }
+    mdb_txn_abort(txn);
+    return true;
+}
+
 enum k2_status k2_store_commit(struct k2_store_txn *txn, struct k2_error *error)
 {
+    MDB_env *environment = txn->store->environment;
     int refused = txn->write ? k2_file_ask_hook(K2_FILE_INDEX_COMMIT) : 0;
     int code = refused;
     if (refused != 0) {
@@ -194,6 +213,9 @@ enum k2_status k2_store_commit(struct k2_store_txn *txn, struct k2_error *error)
         }
     }
     free_txn(txn);
+    if (code == EIO && refused == 0 && is_cut_short(environment)) {
+        code = ENOSPC;
+    }
     return code == 0 ? K2_OK : fail(error, code, "cannot commit");
 }
 

@@ -327,6 +327,8 @@ static void segments_outlive_an_empty_index(void **state)
     k2_store_close(index);
     (void)snprintf(from, sizeof from, "%s/data.mdb", empty);
     (void)snprintf(to, sizeof to, "%s/index/data.mdb", store.folder);
+    k2_row_batch_destroy(store.batch);
+    store.batch = NULL;
     k2_engine_close(store.engine);
     store.engine = NULL;
     assert_int_equal(rename(from, to), 0);

@@ -171,8 +171,12 @@ log.dirs={self.folder}/log
         from confluent_kafka.admin import NewTopic
         admin = self.admin()  # lives as long as its answers are awaited
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(20)
-        wait_for(f"topic {name}", 20, lambda: len(
-            admin.list_topics(timeout=5).topics[name].partitions) == partitions)
+
+        def known():  # not every answer tells of the topic at once
+            topic = admin.list_topics(timeout=5).topics.get(name)
+            return topic is not None and len(topic.partitions) == partitions
+
+        wait_for(f"topic {name}", 20, known)
 
     def delete_topic(self, name):
         admin = self.admin()
