@@ -1,4 +1,5 @@
-// `k2 export --parquet FILE`: rows of a table as one Parquet file, which is there whole or not.
+// `k2 export --parquet FILE`: rows of a table as one Parquet file, which is there whole or not. It
+// grows as FILE.PID.part, which a killed export leaves behind.
 #include <string.h>
 #include <unistd.h>
 

@@ -152,13 +152,19 @@ static void widen(struct k2_parquet_column *column, int64_t value)
     column->page_max = value > column->page_max ? value : column->page_max;
 }
 
+// Little-endian, whatever the machine is.
+static void store(uint8_t *place, size_t width, int64_t value)
+{
+    for (size_t i = 0; i < width; i++) {
+        place[i] = (uint8_t)((uint64_t)value >> 8 * i);
+    }
+}
+
 static void put_fixed(struct k2_parquet_bound *bound, size_t size_bytes, int64_t value)
 {
     bound->exact = true;
     bound->size_bytes = (uint8_t)size_bytes;
-    for (size_t i = 0; i < size_bytes; i++) {
-        bound->bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
-    }
+    store(bound->bytes, size_bytes, value);
 }
 
 // Both zeros are equal to readers, so the smallest is written as -0 and the largest as 0.
@@ -515,9 +521,7 @@ static enum k2_status put_value(struct k2_parquet_column *column, int64_t value,
         column->entries[column->page_values++] = column->last_entry;
     } else {
         uint8_t bytes[8];
-        for (size_t i = 0; i < sizeof bytes; i++) {
-            bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
-        }
+        store(bytes, sizeof bytes, value);
         k2_put_bytes(&column->plain, bytes, width_bytes(column));
         column->page_values++;
     }
@@ -602,27 +606,78 @@ static int64_t floor_us(int64_t time_ns)
     return quotient - (time_ns % NS_PER_US < 0);
 }
 
+static bool is_valid(const struct k2_parquet_column *column, const struct k2_vector *vector,
+                     size_t row)
+{
+    return !column->field->optional || vector->valid == NULL || vector->valid[row] != 0;
+}
+
+static void put_level(struct k2_parquet_column *column, bool valid)
+{
+    if (column->levels != NULL) {
+        column->levels[column->page_rows] = valid;
+    }
+    column->page_rows++;
+}
+
+// Rows that need no dictionary: the common case of numbers that hardly repeat.
+static enum k2_status put_numbers(struct k2_parquet_column *column, const struct k2_vector *vector,
+                                  size_t first_row, size_t row_count, struct k2_error *error)
+{
+    size_t width = width_bytes(column);
+    uint8_t *place = k2_buffer_extend(&column->plain, row_count * width);
+    if (place == NULL) {
+        return k2_buffer_check(&column->plain, "parquet: page", error);
+    }
+    size_t value_count = 0;
+    for (size_t row = first_row; row < first_row + row_count; row++) {
+        bool valid = is_valid(column, vector, row);
+        put_level(column, valid);
+        if (valid) {
+            int64_t value = vector->values[row];
+            value = column->field->microseconds ? floor_us(value) : value;
+            store(place + value_count++ * width, width, value);
+            widen(column, value);
+        }
+    }
+    column->plain.size_bytes -= (row_count - value_count) * width;
+    column->page_values += value_count;
+    column->page_plain_bytes += value_count * width;
+    return K2_OK;
+}
+
+// One row; the value before its level, because it may close the page.
+static enum k2_status put_row(struct k2_parquet_column *column, const struct k2_vector *vector,
+                              size_t row, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    bool valid = is_valid(column, vector, row);
+    if (valid && is_text(column)) {
+        status = put_row_text(column, vector->texts[row], error);
+    } else if (valid) {
+        int64_t value = vector->values[row];
+        status = put_value(column, column->field->microseconds ? floor_us(value) : value, error);
+    }
+    put_level(column, valid);
+    return status;
+}
+
 enum k2_status k2_parquet_column_put(struct k2_parquet_column *column,
                                      const struct k2_vector *vector, size_t first_row,
                                      size_t row_count, struct k2_error *error)
 {
     column->has_last = column->has_last && !is_text(column);
     enum k2_status status = K2_OK;
-    for (size_t row = first_row; row < first_row + row_count && status == K2_OK; row++) {
-        bool valid = !column->field->optional || vector->valid == NULL || vector->valid[row] != 0;
-        if (valid && is_text(column)) {
-            status = put_row_text(column, vector->texts[row], error);
-        } else if (valid) {
-            int64_t value = vector->values[row];
-            status =
-                put_value(column, column->field->microseconds ? floor_us(value) : value, error);
+    for (size_t row = first_row, end = first_row + row_count; row < end && status == K2_OK;) {
+        size_t room = K2_PARQUET_PAGE_ROWS - column->page_rows;
+        if (!column->uses_dictionary && !is_text(column)) {
+            size_t count = end - row < room ? end - row : room;
+            status = put_numbers(column, vector, row, count, error);
+            row += count;
+        } else {
+            status = put_row(column, vector, row++, error);
         }
-        // Behind the value, which may close the page before it.
-        if (column->levels != NULL) {
-            column->levels[column->page_rows] = valid;
-        }
-        column->page_rows++;
-        if (status == K2_OK && column->plain.failed) {
+        if (status == K2_OK) {
             status = k2_buffer_check(&column->plain, "parquet: page", error);
         }
         if (status == K2_OK && (column->page_rows == K2_PARQUET_PAGE_ROWS ||
