@@ -215,11 +215,12 @@ static enum k2_status show(struct k2_cli *cli, struct k2_engine *engine,
         time--;
     }
     int64_t time_ns = 0, number = 0;
+    int end = 0;
     if (sequence == NULL || time <= id + 1 ||
         k2_timestamp_parse((struct k2_slice){(const uint8_t *)time, (size_t)(sequence - time)},
                            &time_ns) != K2_TIMESTAMP_OK ||
-        sscanf(sequence + 1, "%" SCNd64, &number) != 1 || number == INT64_MIN ||
-        time_ns == INT64_MAX) {
+        sscanf(sequence + 1, "%" SCNd64 "%n", &number, &end) != 1 || sequence[1 + end] != '\0' ||
+        number == INT64_MIN || time_ns == INT64_MAX) {
         return k2_fail(error, K2_BAD_REQUEST, "dlq: `%s` is no id; `k2 dlq list` prints them", id);
     }
     struct k2_scan_instrument meant = {k2_slice_of("_k2"),

@@ -118,7 +118,7 @@ static void only_complete_answers_are_answers(void **state)
 static void what_is_no_http_url_is_wrong_usage(void **state)
 {
     (void)state;
-    static const char *const servers[] = {"file:///etc/hostname", "ftp://127.0.0.1:1", "http://a b"};
+    static const char *const servers[] = {"file:///etc/hostname", "ftp://127.0.0.1", "http://a b"};
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         struct k2_http_result result;
         const struct k2_http_query query = {.server = servers[i], .table = "trades", .take = take};

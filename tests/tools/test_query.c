@@ -90,6 +90,7 @@ static const struct {
     {"dlq list --format json", 0, "[]\n", ""},
     {"dlq show trades:1:2", 3, "", "there is no dead letter `trades:1:2`"},
     {"dlq show x", 2, "", "`x` is no id"},
+    {"dlq show trades:1:2x", 2, "", "`trades:1:2x` is no id"},
     {"dlq show", 2, "", "show takes one id"},
     {"dlq drop", 2, "", "`drop` is not known"},
 };
