@@ -93,6 +93,7 @@ def main():
     types = ", ".join(f"'{c}': '{COLUMNS[c]}'" for c in wanted)
     database.execute(f"CREATE TABLE trades AS SELECT * FROM read_csv('{exported}', header = true, columns = {{{types}}}) "
                      "ORDER BY symbol, timestamp, sequence")
+    database.execute("CHECKPOINT")
     database.execute(f"COPY trades TO '{parquet}' (FORMAT parquet, COMPRESSION zstd)")
     os.unlink(exported)
     say("DuckDB", duckdb.__version__ + ", 1 thread")
