@@ -187,8 +187,11 @@ static void put_group_head(struct printer *out, const struct k2_row_group_view *
     k2_put_bytes(text, info->table_name.data, info->table_name.size_bytes);
     k2_put_format(text, " in %zu bytes, level %u, %zu runs of instruments\n",
                   k2_row_group_view_length(view), info->level, instruments);
-    k2_put_format(text, "  commit %" PRIu64 ", part %" PRIu32 " of %" PRIu32 ", from ",
-                  info->commit, info->part + 1, info->part_count);
+    k2_put_format(text, "  commit %" PRIu64 ", part %" PRIu32, info->commit, info->part + 1);
+    if (info->part_count > 0) { // of a rewrite only the last part knows
+        k2_put_format(text, " of %" PRIu32, info->part_count);
+    }
+    k2_put_text(text, ", from ");
     put_time(text, min_ns);
     k2_put_text(text, " to ");
     put_time(text, max_ns);
