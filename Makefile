@@ -18,7 +18,7 @@ SANITIZE := -O1 -fsanitize=thread
 else ifeq ($(SAN),fuzz)
 SANITIZE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 else ifeq ($(SAN),coverage)
-SANITIZE := -O1 --coverage
+SANITIZE := -O1 --coverage -fprofile-update=atomic
 else
 CFLAGS += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
     -fstack-clash-protection -fcf-protection=full
@@ -141,9 +141,10 @@ fuzz:                               ## one target: make fuzz FUZZ=name SECONDS=3
 	@tests/run fuzz $(FUZZ) $(or $(SECONDS),30)
 
 coverage:                           ## lines and branches that the unit tests reach
+	@tools/deps install build test coverage
 	@$(MAKE) --no-print-directory SAN=coverage unit
-	@gcovr --root . --object-directory build/obj/coverage-gcc --filter 'format/|engine/|ingest/|query/' \
-	    --exclude-throw-branches --print-summary
+	@gcovr --gcov-ignore-parse-errors --root . --object-directory build/obj/coverage-gcc \
+	    --filter 'format/|engine/|ingest/|query/' --exclude-throw-branches --print-summary
 
 tidy:                               ## layout, layers, banned calls; clang-tidy and cppcheck
 	@tests/tidy/run
