@@ -4,29 +4,8 @@
 
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
-#include "format/segment/integer_chunk.h"
 #include "format/segment/row_group_view_private.h"
 #include "format/segment/segment_layout.h"
-#include "format/segment/text_chunk.h"
-
-// A block of a reference.
-struct reference_room {
-    _Alignas(64) int64_t values[K2_VECTOR_ROWS + 64];
-    uint8_t valid[K2_VECTOR_ROWS];
-};
-
-struct k2_column_reader {
-    const struct k2_row_group_view *view; // borrowed
-    enum k2_kind kind;
-    uint8_t scale;
-    bool constant; // every row is `value`: the commit of a group without that column
-    bool all_null;
-    int64_t value;
-    struct k2_integer_chunk integers;  // fixed kinds
-    struct k2_text_chunk texts;        // text kinds
-    struct k2_integer_chunk reference; // what is added to differences
-    struct reference_room *room;       // owned; NULL: the values are no differences
-};
 
 static const struct k2_integer_chunk *integers_of(const struct k2_column_reader *reader)
 {
@@ -143,6 +122,7 @@ enum k2_status k2_column_reader_open(struct k2_column_reader **reader,
     self->kind = column->kind;
     self->scale = column->scale;
     self->all_null = column->all_null;
+    self->stats = column->stats;
     enum k2_status status = K2_OK;
     if (!column->all_null) {
         status = open_chunk(self, (size_t)index, error);

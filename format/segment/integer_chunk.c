@@ -462,6 +462,22 @@ bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t bloc
            read_range(chunk->zones + (size_t)(block / K2_ZONE_BLOCKS) * K2_ZONE_BYTES, min, max);
 }
 
+bool k2_integer_chunk_zone(const struct k2_integer_chunk *chunk, uint32_t zone,
+                           struct k2_column_stats *stats)
+{
+    if (chunk->zones == NULL || zone * K2_ZONE_BLOCKS >= chunk->block_count) {
+        return false;
+    }
+    const uint8_t *bytes = chunk->zones + (size_t)zone * K2_ZONE_BYTES;
+    *stats = (struct k2_column_stats){0};
+    stats->has_range = read_range(bytes + K2_ZONE_AT_MIN, &stats->min, &stats->max);
+    uint64_t low = load_u64(bytes + K2_ZONE_AT_SUM);
+    int64_t high = (int64_t)load_u64(bytes + K2_ZONE_AT_SUM + 8);
+    stats->sum = high * ((k2_int128)1 << 64) + low;
+    stats->null_count = load_u32(bytes + K2_ZONE_AT_NULL_COUNT);
+    return true;
+}
+
 void k2_integer_chunk_block_info(const struct k2_integer_chunk *chunk, uint32_t block,
                                  struct k2_block_info *info)
 {

@@ -59,5 +59,9 @@ K2_MUST_CHECK enum k2_status k2_integer_chunk_decode(const struct k2_integer_chu
 bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t block, int64_t *min,
                              int64_t *max);
 
+// The statistics of zone `zone`, of K2_ZONE_BLOCKS blocks; false: the chunk has none.
+bool k2_integer_chunk_zone(const struct k2_integer_chunk *chunk, uint32_t zone,
+                           struct k2_column_stats *stats);
+
 void k2_integer_chunk_block_info(const struct k2_integer_chunk *chunk, uint32_t block,
                                  struct k2_block_info *info);

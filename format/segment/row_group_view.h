@@ -78,6 +78,33 @@ K2_MUST_CHECK enum k2_status k2_column_reader_decode(struct k2_column_reader *re
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,
                              int64_t *max);
 
+// What the not-null values of some rows add up to, and how many they are. Zeroed by the caller.
+struct k2_range_sum {
+    k2_int128 sum;
+    uint64_t value_count;
+};
+
+// The least and the greatest of them; meaningless while `found` is false. Zeroed by the caller.
+struct k2_range_bounds {
+    bool found;
+    int64_t min, max;
+};
+
+// Add rows [first_row, first_row + row_count) of the group, of which there are at least one, to
+// what `*sum` or `*bounds` has. Whole groups and whole zones of 8 blocks are taken from the
+// statistics, whole blocks from their packed bytes where the codec allows it; only the rest is
+// decoded, into `store`. Exact: 64-bit arithmetic is used where the statistics exclude an overflow.
+// K2_CORRUPT as for decoding, and for a column that the group has as texts or float64.
+K2_MUST_CHECK enum k2_status k2_column_reader_sum(struct k2_column_reader *reader,
+                                                  uint32_t first_row, uint32_t row_count,
+                                                  struct k2_vector_store *store,
+                                                  struct k2_range_sum *sum, struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_column_reader_range(struct k2_column_reader *reader,
+                                                    uint32_t first_row, uint32_t row_count,
+                                                    struct k2_vector_store *store,
+                                                    struct k2_range_bounds *bounds,
+                                                    struct k2_error *error);
+
 // For `k2 inspect`: the codec and size of a block. False beyond the last block.
 struct k2_block_info {
     const char *codec;

@@ -1,7 +1,9 @@
-// What the column reader needs to see of a view.
+// What column readers see of a view, and what those who sum and decode see of a reader.
 #pragma once
 
+#include "format/segment/integer_chunk.h"
 #include "format/segment/row_group_view.h"
+#include "format/segment/text_chunk.h"
 
 // Where a column's chunk lies; beside its struct k2_group_column.
 struct k2_column_place {
@@ -23,4 +25,24 @@ struct k2_row_group_view {
     struct k2_directory_entry *directory;
     size_t directory_count;
     uint8_t *directory_text; // owned, when the directory is compressed
+};
+
+// A block of a reference.
+struct k2_reference_room {
+    _Alignas(64) int64_t values[K2_VECTOR_ROWS + 64];
+    uint8_t valid[K2_VECTOR_ROWS];
+};
+
+struct k2_column_reader {
+    const struct k2_row_group_view *view; // borrowed
+    enum k2_kind kind;
+    uint8_t scale;
+    bool constant; // every row is `value`: the commit of a group without that column
+    bool all_null;
+    int64_t value;
+    struct k2_column_stats stats;      // of the whole column; unless `constant`
+    struct k2_integer_chunk integers;  // fixed kinds
+    struct k2_text_chunk texts;        // text kinds
+    struct k2_integer_chunk reference; // what is added to differences
+    struct k2_reference_room *room;    // owned; NULL: the values are no differences
 };
