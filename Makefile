@@ -26,7 +26,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 endif
 CFLAGS += $(SANITIZE)
 LDFLAGS += $(SANITIZE)
-LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lrdkafka -lavro -lcurl -lmicrohttpd -larchive -lz \
+LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lrdkafka -lavro -lcurl -lmicrohttpd -larchive -lz -lsqlite3 \
     -lpthread -lm
 
 LIB_SRC := $(wildcard format/*/*.c engine/*.c ingest/*.c ingest/*/*.c query/*.c query/*/*.c)

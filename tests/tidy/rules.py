@@ -23,7 +23,8 @@ LIBRARIES = {
     "zstd.h": None,
     "lz4.h": None,
     "lz4frame.h": None,
-    "jansson.h": {"format/schema/schema_avro.c", "ingest/avro_schema.c", "ingest/schema_registry.c"},
+    "jansson.h": {"format/iceberg/iceberg_change.c", "format/iceberg/iceberg_metadata.c",
+                  "format/schema/schema_avro.c", "ingest/avro_schema.c", "ingest/schema_registry.c"},
     "avro.h": None,
     "librdkafka/rdkafka.h": {"ingest/kafka_sink.c", "ingest/kafka_source.c", "tools/demo/mock_broker.c"},
     "librdkafka/rdkafka_mock.h": None,
@@ -32,6 +33,7 @@ LIBRARIES = {
     "archive.h": None,
     "archive_entry.h": None,
     "zlib.h": None,
+    "sqlite3.h": None,
 }
 
 ALLOCATION = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf posix_memalign aligned_alloc"
