@@ -283,7 +283,8 @@ enum k2_status k2_engine_counters(struct k2_engine *engine, const struct k2_tabl
     if (status == K2_OK && found) {
         struct k2_counter_record record = k2_counter_record_decode(value);
         *counters = (struct k2_table_counters){
-            .rows = record.rows,
+            .rows = record.rows - record.hidden,
+            .hidden = record.hidden,
             .stored = record.stored,
             .duplicates = record.duplicates,
             .rejected = record.rejected,

@@ -56,11 +56,13 @@ struct k2_group_place {
 };
 
 struct k2_counter_record {
-    uint64_t rows, stored, duplicates, rejected;
+    uint64_t rows; // in the groups
+    uint64_t stored, duplicates, rejected;
     uint64_t groups, bytes;
     int64_t first_time_ns, last_time_ns;
     int64_t longest_group_ns; // the widest time_max - time_min of any group so far
     uint64_t instruments;
+    uint64_t hidden; // of `rows`: those that the newest snapshot does not show
 };
 
 enum { K2_RECORD_BYTES = 128 };

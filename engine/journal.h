@@ -1,10 +1,10 @@
 // The table `_log`: what the index knows beside rows, as rows of segments, so that `k2 repair` can
 // make the index again without it.
 //
-// Tags and schemas are written when they are set, in one transaction with the index. The commit log
-// is written by a rewrite, which takes away the headers that tell of the commits before it. Such a
-// group belongs to no commit: it stands by itself, has the number of the newest snapshot and makes
-// none of its own. Belongs to the writer's thread.
+// Tags, schemas and policies are written when they are set, in one transaction with the index. The
+// commit log is written by a rewrite, which takes away the headers that tell of the commits before
+// it. Such a group belongs to no commit: it stands by itself, has the number of the newest snapshot
+// and makes none of its own. Belongs to the writer's thread.
 #pragma once
 
 #include "engine/engine.h"
@@ -14,6 +14,7 @@
 #define K2_JOURNAL_TAG "tag"
 #define K2_JOURNAL_SCHEMA "schema"
 #define K2_JOURNAL_COMMITS "commits"
+#define K2_JOURNAL_POLICY "policy"
 
 // In the index: the newest commit whose record is in `_log`.
 #define K2_JOURNAL_LOGGED "logged"

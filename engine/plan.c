@@ -7,6 +7,7 @@
 #include "engine/engine_state.h"
 #include "engine/file_io.h"
 #include "engine/index_records.h"
+#include "engine/policy.h"
 #include "format/base/alloc.h"
 
 struct k2_segment_map {
@@ -201,6 +202,9 @@ static enum k2_status build(struct k2_engine *engine, const struct k2_plan_reque
     struct k2_snapshot newest;
     enum k2_status status = k2_commit_log_newest(txn, &newest, error);
     plan->newest_snapshot = newest.id;
+    if (status == K2_OK && request->snapshot < newest.id) {
+        status = k2_policy_check_snapshot(txn, request->table, request->snapshot, INT64_MIN, error);
+    }
     if (status == K2_OK) {
         status = list_groups(txn, request, plan, error);
     }

@@ -8,11 +8,12 @@
 #include "engine/engine_state.h"
 #include "engine/group_rows.h"
 #include "engine/journal.h"
+#include "engine/policy.h"
 #include "engine/publish.h"
 #include "engine/text_arena.h"
 #include "format/base/alloc.h"
 
-enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS };
+enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS, ENTRY_POLICY };
 
 // A row of `_log`.
 struct entry {
@@ -51,6 +52,7 @@ static enum entry_kind kind_of(struct k2_slice symbol)
     return k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_TAG))       ? ENTRY_TAG
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_SCHEMA))  ? ENTRY_SCHEMA
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_COMMITS)) ? ENTRY_COMMITS
+           : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_POLICY))  ? ENTRY_POLICY
                                                                      : ENTRY_OTHER;
 }
 
@@ -513,6 +515,48 @@ static enum k2_status put_tags(struct builder *self, struct k2_error *error)
     return status;
 }
 
+static enum k2_status find_table(struct builder *self, struct k2_slice name, uint16_t *id,
+                                 struct k2_error *error)
+{
+    struct k2_store_cursor cursor;
+    *id = 0;
+    enum k2_status status = k2_store_cursor_open(self->txn, K2_STORE_TABLE, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
+    }
+    while (status == K2_OK && cursor.found && *id == 0) {
+        struct k2_byte_reader reader = {.rest = cursor.value};
+        (void)k2_read_u32(&reader); // the schema's version
+        if (k2_slice_equal(reader.rest, name)) {
+            *id = (uint16_t)k2_index_key_get(cursor.key, 0, 2);
+        }
+        status = k2_store_next(&cursor, error);
+    }
+    k2_store_cursor_close(&cursor);
+    return status;
+}
+
+static enum k2_status put_policies(struct builder *self, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < self->entry_count && status == K2_OK; i++) {
+        const struct entry *entry = &self->entries[i];
+        struct k2_policy policy;
+        uint16_t id = 0;
+        if (entry->kind != ENTRY_POLICY) {
+            continue;
+        }
+        status = find_table(self, entry->name, &id, error);
+        if (status == K2_OK) {
+            status = k2_policy_decode(entry->value, &policy, error);
+        }
+        if (status == K2_OK && id != 0) {
+            status = k2_policy_store(self->txn, id, &policy, error);
+        }
+    }
+    return status;
+}
+
 static enum k2_status put_meta(struct builder *self, struct k2_error *error)
 {
     static const uint8_t none[16];
@@ -545,7 +589,7 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
         return status;
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
-        read_journal, put_tables, put_groups, put_commits, put_tags, put_meta,
+        read_journal, put_tables, put_groups, put_commits, put_tags, put_policies, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {
         status = steps[i](&self, error);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/instruments.h"
+#include "engine/policy.h"
 #include "engine/scan_pace.h"
 #include "engine/scan_stored.h"
 #include "engine/scan_window.h"
@@ -247,6 +248,9 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     }
     if (status == K2_OK) {
         status = prepare_outputs(scan, request, error);
+    }
+    if (status == K2_OK && scan->snapshot != 0) {
+        status = k2_policy_check(engine, request->table, scan->snapshot, error);
     }
     if (status == K2_OK) {
         status = survey(scan, error);

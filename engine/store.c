@@ -31,6 +31,7 @@ static const char *const table_names[K2_STORE_TABLE_COUNT] = {
     [K2_STORE_COMMIT] = "commit",
     [K2_STORE_TAG] = "tag",
     [K2_STORE_RETIRED] = "retired",
+    [K2_STORE_POLICY] = "policy",
 };
 
 struct k2_store {

@@ -27,6 +27,7 @@ enum k2_store_table {
     K2_STORE_COMMIT,          // chunk of 256 commits -> packed records
     K2_STORE_TAG,             // name -> snapshot
     K2_STORE_RETIRED,         // transaction, segment -> nothing
+    K2_STORE_POLICY,          // table -> struct k2_policy
     K2_STORE_TABLE_COUNT,
 };
 

@@ -136,7 +136,8 @@ static enum k2_status tell_refusal(struct transfer *transfer, struct k2_error *e
             k2_json_put_unescaped(&words, message.raw);
         }
     }
-    enum k2_status status = transfer->http_status == 404 ? K2_NOT_FOUND
+    enum k2_status status = transfer->http_status == 404   ? K2_NOT_FOUND
+                            : transfer->http_status == 410 ? K2_EXPIRED
                             : transfer->http_status >= 400 && transfer->http_status < 500
                                 ? K2_BAD_REQUEST
                             : transfer->http_status == 503 ? K2_BUSY

@@ -12,18 +12,18 @@ static const struct {
     unsigned status;
     const char *code;
 } codes[] = {
-    {400, "VALIDATION_ERROR"},    {401, "UNAUTHORIZED"},        {403, "FORBIDDEN"},
-    {404, "NOT_FOUND"},           {405, "METHOD_NOT_ALLOWED"},  {413, "PAYLOAD_TOO_LARGE"},
-    {414, "URI_TOO_LONG"},        {429, "RATE_LIMIT_EXCEEDED"}, {500, "INTERNAL_ERROR"},
-    {503, "SERVICE_UNAVAILABLE"},
+    {400, "VALIDATION_ERROR"},  {401, "UNAUTHORIZED"},        {403, "FORBIDDEN"},
+    {404, "NOT_FOUND"},         {405, "METHOD_NOT_ALLOWED"},  {410, "SNAPSHOT_EXPIRED"},
+    {413, "PAYLOAD_TOO_LARGE"}, {414, "URI_TOO_LONG"},        {429, "RATE_LIMIT_EXCEEDED"},
+    {500, "INTERNAL_ERROR"},    {503, "SERVICE_UNAVAILABLE"},
 };
 
 static const unsigned http_status_of[] = {
     [K2_OK] = 200,      [K2_BAD_REQUEST] = 400, [K2_NOT_FOUND] = 404, [K2_NOT_PERMITTED] = 500,
     [K2_BUSY] = 503,    [K2_NO_SPACE] = 503,    [K2_LIMIT] = 500,     [K2_IO] = 500,
-    [K2_CORRUPT] = 500, [K2_NO_MEMORY] = 503,   [K2_REJECTED] = 400,
+    [K2_CORRUPT] = 500, [K2_NO_MEMORY] = 503,   [K2_REJECTED] = 400,  [K2_EXPIRED] = 410,
 };
-_Static_assert(sizeof http_status_of / sizeof http_status_of[0] == K2_REJECTED + 1,
+_Static_assert(sizeof http_status_of / sizeof http_status_of[0] == K2_EXPIRED + 1,
                "one per k2_status");
 
 void k2_http_response_init(struct k2_http_response *response)

@@ -391,6 +391,7 @@ enum k2_exit k2_exit_of(enum k2_status status)
     case K2_BAD_REQUEST:
         return K2_EXIT_USAGE;
     case K2_NOT_FOUND:
+    case K2_EXPIRED:
         return K2_EXIT_NOT_FOUND;
     case K2_NOT_PERMITTED:
         return K2_EXIT_NOT_PERMITTED;

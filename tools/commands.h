@@ -18,6 +18,7 @@ extern const struct k2_command k2_command_query;
 extern const struct k2_command k2_command_export;
 extern const struct k2_command k2_command_snapshots;
 extern const struct k2_command k2_command_tag;
+extern const struct k2_command k2_command_policy;
 extern const struct k2_command k2_command_stats;
 extern const struct k2_command k2_command_dlq;
 extern const struct k2_command k2_command_serve;

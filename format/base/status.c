@@ -83,6 +83,7 @@ const char *k2_status_name(enum k2_status status)
         [K2_CORRUPT] = "corrupt",
         [K2_NO_MEMORY] = "no_memory",
         [K2_REJECTED] = "rejected",
+        [K2_EXPIRED] = "expired",
     };
     size_t index = (size_t)status;
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown";

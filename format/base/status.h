@@ -22,6 +22,7 @@ enum k2_status {
     K2_CORRUPT,       // bytes that K2 wrote are not what it wrote
     K2_NO_MEMORY,
     K2_REJECTED, // a row or message that can not be represented; others go on
+    K2_EXPIRED,  // a past state that the store keeps no more
 };
 
 #define K2_ERROR_TEXT_BYTES 1024
