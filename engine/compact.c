@@ -366,6 +366,7 @@ static enum k2_status rewrite_table(struct compaction *self, const struct k2_tab
         .table = table,
         .unsorted_only = !self->options->full,
         .with_commit = true,
+        .fresh = true,
     };
     struct k2_scan *scan = NULL;
     enum k2_status status =

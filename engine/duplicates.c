@@ -234,8 +234,8 @@ static enum k2_status probe_stored(struct k2_engine *engine, const struct k2_tab
         return status;
     }
     for (size_t i = 0; i < plan.group_count && status == K2_OK; i++) {
-        struct k2_row_group_view *view = NULL;
-        status = k2_plan_view(&plan, i, &view, error);
+        const struct k2_row_group_view *view = NULL;
+        status = k2_plan_acquire(&plan, i, &view, error);
         if (status == K2_OK) {
             status = probe_group(probe, view, error);
             if (status != K2_OK) {
@@ -243,7 +243,7 @@ static enum k2_status probe_stored(struct k2_engine *engine, const struct k2_tab
                                   (unsigned long long)plan.groups[i].segment_id,
                                   (unsigned long long)plan.groups[i].offset);
             }
-            k2_row_group_view_close(view);
+            k2_plan_release(&plan, i);
         }
     }
     k2_plan_close(&plan);

@@ -291,6 +291,9 @@ enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum 
     } else {
         status = find_store(self, error);
     }
+    if (status == K2_OK) {
+        status = k2_view_cache_create(&self->views, &k2_view_cache_default_limits, error);
+    }
     char index[K2_PATH_BYTES];
     if (status == K2_OK && mode != K2_ENGINE_READ) {
         status = take_lock(self, error);
@@ -317,6 +320,7 @@ void k2_engine_close(struct k2_engine *engine)
     }
     k2_tail_seal(engine, &engine->tail, engine->broken);
     k2_instruments_close(engine);
+    k2_view_cache_destroy(engine->views);
     k2_store_close(engine->store);
     for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
         k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);

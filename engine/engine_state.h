@@ -8,6 +8,7 @@
 #include "engine/snapshot.h"
 #include "engine/store.h"
 #include "engine/tail.h"
+#include "engine/view_cache.h"
 #include "format/segment/row_group.h"
 
 enum { K2_MAX_TABLES = K2_MAX_SNAPSHOT_TABLES };
@@ -33,6 +34,7 @@ struct k2_engine {
     enum k2_engine_mode mode;
     struct k2_store *store; // owned
     uint8_t store_id[16];
+    struct k2_view_cache *views; // owned; what reads have mapped and checked
 
     // Tables are added at the end and never change place; readers of other threads see
     // `table_count` last.

@@ -280,3 +280,8 @@ void k2_file_unmap(struct k2_slice bytes)
         (void)munmap((void *)(uintptr_t)bytes.data, bytes.size_bytes);
     }
 }
+
+void k2_file_forget_pages(struct k2_slice bytes)
+{
+    (void)madvise((void *)(uintptr_t)bytes.data, bytes.size_bytes, MADV_DONTNEED);
+}

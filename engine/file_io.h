@@ -68,3 +68,6 @@ K2_MUST_CHECK enum k2_status k2_file_lock(const char *path, int *file,
 K2_MUST_CHECK enum k2_status k2_file_map(const char *path, uint64_t size_bytes,
                                          struct k2_slice *bytes, struct k2_error *error);
 void k2_file_unmap(struct k2_slice bytes);
+// The pages of a part of a mapping, from a multiple of 4,096 on, do not count as this process's
+// memory any more; they come back when they are read.
+void k2_file_forget_pages(struct k2_slice bytes);

@@ -117,6 +117,7 @@ static enum k2_status remove_segments(struct k2_engine *engine, const struct ret
     for (size_t i = 0; i < count && status == K2_OK; i++) {
         k2_engine_segment_path(engine, list[i].segment_id, ".k2s", path);
         status = k2_file_unlink(path, error);
+        k2_view_cache_forget(engine->views, list[i].segment_id); // the space comes back
     }
     struct k2_store_txn *txn = NULL;
     if (status == K2_OK) {

@@ -38,7 +38,9 @@ static void close_cursor(struct k2_group_set *set, struct k2_group_cursor *curso
     k2_free(cursor->readers);
     k2_free(cursor->absent);
     k2_free(cursor->wanted);
-    k2_row_group_view_close(cursor->view);
+    if (cursor->view != NULL) {
+        k2_plan_release(&set->plan, (size_t)(cursor->group - set->plan.groups));
+    }
     *cursor = (struct k2_group_cursor){.group = cursor->group};
 }
 
@@ -102,28 +104,6 @@ static enum k2_status damaged(const struct k2_group_set *set, const struct k2_pl
     k2_error_annotate(error, "segment %016" PRIx64 ", row group at byte %" PRIu64 ", column %s",
                       group->segment_id, group->offset, k2_scan_slot_name(set->layout, slot));
     return status;
-}
-
-// Everything below relies on entries that go up by instrument and cover the group's rows one after
-// the other.
-static enum k2_status check_entries(const struct k2_group_cursor *cursor, struct k2_error *error)
-{
-    uint64_t next_row = 0;
-    for (size_t i = 0; i < cursor->entry_count; i++) {
-        if (cursor->entries[i].first_row != next_row ||
-            (i > 0 && cursor->entries[i].instrument < cursor->entries[i - 1].instrument)) {
-            break;
-        }
-        next_row += cursor->entries[i].row_count;
-    }
-    if (next_row != cursor->group->row_count) {
-        return k2_fail(error, K2_CORRUPT,
-                       "segment %016" PRIx64 ", row group at byte %" PRIu64
-                       ": the symbol directory covers %" PRIu64 " of %" PRIu32 " rows",
-                       cursor->group->segment_id, cursor->group->offset, next_row,
-                       cursor->group->row_count);
-    }
-    return K2_OK;
 }
 
 static struct k2_instrument_name name_of(const struct k2_directory_entry *entry)
@@ -227,23 +207,20 @@ enum k2_status k2_group_set_wanted(struct k2_group_set *set, struct k2_group_cur
 static enum k2_status open_cursor(struct k2_group_set *set, size_t group_index,
                                   struct k2_group_cursor *cursor, struct k2_error *error)
 {
-    enum k2_status status = k2_plan_view(&set->plan, group_index, &cursor->view, error);
+    enum k2_status status = k2_plan_acquire(&set->plan, group_index, &cursor->view, error);
     if (status != K2_OK) {
         cursor->view = NULL;
         return status;
     }
+    // They go up by instrument and cover all rows: the view has checked it.
     cursor->entries = k2_row_group_view_directory(cursor->view, &cursor->entry_count);
     cursor->readers = k2_alloc_zero(set->layout->slot_count, sizeof(struct k2_column_reader *));
     cursor->absent = k2_alloc_zero(set->layout->slot_count, sizeof *cursor->absent);
     if (cursor->readers == NULL || cursor->absent == NULL) {
-        status = k2_fail(error, K2_NO_MEMORY, "scan: no memory for a row group");
-    } else {
-        status = check_entries(cursor, error);
-    }
-    if (status != K2_OK) {
         close_cursor(set, cursor);
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a row group");
     }
-    return status;
+    return K2_OK;
 }
 
 enum k2_status k2_group_set_cursor(struct k2_group_set *set, size_t group_index,

@@ -19,7 +19,7 @@ struct k2_wanted_entry {
 
 struct k2_group_cursor {
     const struct k2_plan_group *group;        // borrowed from the plan
-    struct k2_row_group_view *view;           // NULL: not open
+    const struct k2_row_group_view *view;     // of the plan; NULL: not open
     const struct k2_directory_entry *entries; // of the view
     size_t entry_count;
     struct k2_wanted_entry *wanted; // ascending; NULL: not looked up yet, see k2_group_set_wanted

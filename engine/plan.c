@@ -10,9 +10,12 @@
 #include "engine/policy.h"
 #include "format/base/alloc.h"
 
-struct k2_segment_map {
-    uint64_t segment_id;
-    struct k2_slice bytes; // NULL until mapped
+enum { MOST_SWEPT = 512 };
+
+// A segment that a plan needs, and up to where.
+struct needed_segment {
+    uint64_t segment_id, end;
+    struct k2_cached_map *map;
 };
 
 static bool wants_instrument(const struct k2_plan_request *request,
@@ -124,76 +127,147 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
     return status;
 }
 
-static int compare_maps(const void *left, const void *right)
+static int compare_segments(const void *left, const void *right)
 {
-    const struct k2_segment_map *a = left, *b = right;
+    const struct needed_segment *a = left, *b = right;
     return (a->segment_id > b->segment_id) - (a->segment_id < b->segment_id);
 }
 
-// One map for each distinct segment, sorted by id.
-static enum k2_status list_segments(struct k2_plan *plan, struct k2_error *error)
+// The distinct segments, by id. `list` has room for as many as there are groups.
+static size_t list_segments(const struct k2_plan *plan, struct needed_segment *list)
 {
-    plan->maps = k2_alloc_zero(plan->group_count, sizeof *plan->maps);
-    if (plan->maps == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "plan: out of memory");
-    }
+    bool sorted = true;
     for (size_t i = 0; i < plan->group_count; i++) {
-        plan->maps[i].segment_id = plan->groups[i].segment_id;
+        const struct k2_plan_group *group = &plan->groups[i];
+        list[i] =
+            (struct needed_segment){group->segment_id, group->offset + group->length_bytes, NULL};
+        sorted = sorted && (i == 0 || list[i - 1].segment_id <= list[i].segment_id);
     }
-    qsort(plan->maps, plan->group_count, sizeof *plan->maps, compare_maps);
+    if (!sorted) {
+        qsort(list, plan->group_count, sizeof *list, compare_segments);
+    }
+    size_t count = 0;
     for (size_t i = 0; i < plan->group_count; i++) {
-        if (i == 0 || plan->maps[i].segment_id != plan->maps[i - 1].segment_id) {
-            plan->maps[plan->map_count++] = plan->maps[i];
+        if (count == 0 || list[i].segment_id != list[count - 1].segment_id) {
+            list[count++] = list[i];
+        } else if (list[i].end > list[count - 1].end) {
+            list[count - 1].end = list[i].end;
         }
     }
-    return K2_OK;
+    return count;
 }
 
-static enum k2_status map_segment(struct k2_engine *engine, struct k2_store_txn *txn,
-                                  struct k2_segment_map *map, struct k2_error *error)
+static enum k2_status get_segment(struct k2_store_txn *txn, uint64_t segment_id, bool *found,
+                                  struct k2_segment_record *record, struct k2_error *error)
 {
-    struct k2_index_key key = k2_index_key_id(map->segment_id, 8);
+    struct k2_index_key key = k2_index_key_id(segment_id, 8);
     struct k2_slice value;
-    bool found;
     enum k2_status status =
-        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), &found, &value, error);
+        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), found, &value, error);
+    if (status == K2_OK && *found) {
+        *record = k2_segment_record_decode(value);
+    }
+    return status;
+}
+
+// From the cache, or anew: the file up to its committed length.
+static enum k2_status map_segment(struct k2_engine *engine, struct k2_store_txn *txn,
+                                  struct k2_view_cache *cache, struct needed_segment *segment,
+                                  struct k2_error *error)
+{
+    segment->map = k2_view_cache_find_map(cache, segment->segment_id, segment->end);
+    if (segment->map != NULL) {
+        return K2_OK;
+    }
+    struct k2_segment_record record;
+    bool found;
+    enum k2_status status = get_segment(txn, segment->segment_id, &found, &record, error);
     if (status != K2_OK) {
         return status;
     }
     if (!found) {
         return k2_fail(error, K2_CORRUPT, "index: segment %016llx is not known; run `k2 repair`",
-                       (unsigned long long)map->segment_id);
+                       (unsigned long long)segment->segment_id);
     }
-    struct k2_segment_record record = k2_segment_record_decode(value);
+    if (record.length_bytes < segment->end) {
+        return k2_fail(error, K2_CORRUPT,
+                       "segment %016llx: a group ends at byte %llu, outside the committed %llu",
+                       (unsigned long long)segment->segment_id, (unsigned long long)segment->end,
+                       (unsigned long long)record.length_bytes);
+    }
     char path[K2_PATH_BYTES];
-    k2_engine_segment_path(engine, map->segment_id, ".k2s", path);
-    status = k2_file_map(path, record.length_bytes, &map->bytes, error);
-    if (status == K2_OK) {
-        status = k2_segment_header_check(map->bytes, engine->store_id, map->segment_id, error);
+    struct k2_slice bytes;
+    k2_engine_segment_path(engine, segment->segment_id, ".k2s", path);
+    status = k2_file_map(path, record.length_bytes, &bytes, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = k2_segment_header_check(bytes, engine->store_id, segment->segment_id, error);
+    if (status != K2_OK) {
+        k2_file_unmap(bytes);
+        k2_error_annotate(error, "%s", path);
+        return status;
+    }
+    return k2_view_cache_add_map(cache, segment->segment_id, bytes, &segment->map, error);
+}
+
+static enum k2_status map_segments(struct k2_engine *engine, struct k2_store_txn *txn,
+                                   struct k2_plan *plan, struct needed_segment *list,
+                                   struct k2_error *error)
+{
+    size_t count = list_segments(plan, list);
+    plan->maps = k2_alloc_zero(count, sizeof *plan->maps);
+    if (plan->maps == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "plan: out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum k2_status status = map_segment(engine, txn, plan->cache, &list[i], error);
         if (status != K2_OK) {
-            k2_error_annotate(error, "%s", path);
+            return status;
         }
+        plan->maps[plan->map_count++] = list[i].map;
+    }
+    for (size_t i = 0; i < plan->group_count; i++) {
+        struct needed_segment wanted = {.segment_id = plan->groups[i].segment_id};
+        const struct needed_segment *segment =
+            bsearch(&wanted, list, count, sizeof wanted, compare_segments);
+        plan->groups[i].map = segment->map;
+    }
+    plan->is_mapped = true;
+    return K2_OK;
+}
+
+static enum k2_status map_groups(struct k2_engine *engine, struct k2_store_txn *txn,
+                                 struct k2_plan *plan, struct k2_error *error)
+{
+    struct needed_segment few[64], *list = few;
+    if (plan->group_count > sizeof few / sizeof few[0]) {
+        list = k2_alloc_zero(plan->group_count, sizeof *list);
+        if (list == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "plan: out of memory");
+        }
+    }
+    enum k2_status status = map_segments(engine, txn, plan, list, error);
+    if (list != few) {
+        k2_free(list);
     }
     return status;
 }
 
-static enum k2_status place_groups(struct k2_plan *plan, struct k2_error *error)
+// Gives back the files that the writer of another process has unlinked. A failure is met by whoever
+// reads next.
+static void sweep_cache(struct k2_engine *engine, struct k2_store_txn *txn)
 {
-    for (size_t i = 0; i < plan->group_count; i++) {
-        struct k2_plan_group *group = &plan->groups[i];
-        struct k2_segment_map wanted = {.segment_id = group->segment_id};
-        const struct k2_segment_map *map =
-            bsearch(&wanted, plan->maps, plan->map_count, sizeof wanted, compare_maps);
-        if (map == NULL || group->offset > map->bytes.size_bytes ||
-            group->length_bytes > map->bytes.size_bytes - group->offset) {
-            return k2_fail(error, K2_CORRUPT,
-                           "segment %016llx: a group at byte %llu lies outside the committed %zu",
-                           (unsigned long long)group->segment_id, (unsigned long long)group->offset,
-                           map == NULL ? 0 : map->bytes.size_bytes);
+    uint64_t ids[MOST_SWEPT];
+    size_t count = k2_view_cache_segments(engine->views, ids, MOST_SWEPT);
+    for (size_t i = 0; i < count; i++) {
+        struct k2_segment_record record;
+        bool found;
+        if (get_segment(txn, ids[i], &found, &record, NULL) == K2_OK &&
+            (!found || record.state == K2_SEGMENT_RETIRED)) {
+            k2_view_cache_forget(engine->views, ids[i]);
         }
-        group->bytes = (struct k2_slice){map->bytes.data + group->offset, group->length_bytes};
     }
-    return K2_OK;
 }
 
 static enum k2_status build(struct k2_engine *engine, const struct k2_plan_request *request,
@@ -208,14 +282,20 @@ static enum k2_status build(struct k2_engine *engine, const struct k2_plan_reque
     if (status == K2_OK) {
         status = list_groups(txn, request, plan, error);
     }
-    if (status != K2_OK || request->headers_only || plan->group_count == 0) {
+    if (k2_view_cache_sweep_is_due(engine->views)) {
+        sweep_cache(engine, txn);
+    }
+    if (status != K2_OK || request->headers_only || plan->group_count == 0 ||
+        (request->most_mapped > 0 && plan->group_count > request->most_mapped)) {
         return status;
     }
-    status = list_segments(plan, error);
-    for (size_t i = 0; i < plan->map_count && status == K2_OK; i++) {
-        status = map_segment(engine, txn, &plan->maps[i], error);
+    plan->cache = engine->views;
+    if (request->fresh) {
+        static const struct k2_view_cache_limits nothing;
+        status = k2_view_cache_create(&plan->own_cache, &nothing, error);
+        plan->cache = plan->own_cache;
     }
-    return status == K2_OK ? place_groups(plan, error) : status;
+    return status == K2_OK ? map_groups(engine, txn, plan, error) : status;
 }
 
 enum k2_status k2_plan_open(struct k2_engine *engine, const struct k2_plan_request *request,
@@ -238,28 +318,79 @@ enum k2_status k2_plan_open(struct k2_engine *engine, const struct k2_plan_reque
 
 void k2_plan_close(struct k2_plan *plan)
 {
-    for (size_t i = 0; i < plan->map_count; i++) {
-        k2_file_unmap(plan->maps[i].bytes);
+    for (size_t i = 0; i < plan->group_count; i++) {
+        k2_plan_release(plan, i);
     }
+    for (size_t i = 0; i < plan->map_count; i++) {
+        k2_view_cache_release_map(plan->cache, plan->maps[i]);
+    }
+    k2_view_cache_destroy(plan->own_cache);
     k2_free(plan->maps);
     k2_free(plan->groups);
     *plan = (struct k2_plan){0};
+}
+
+static enum k2_status check_rows(const struct k2_plan_group *group,
+                                 const struct k2_row_group_view *view, struct k2_error *error)
+{
+    uint32_t rows = k2_row_group_view_rows(view);
+    return rows == group->row_count
+               ? K2_OK
+               : k2_fail(error, K2_CORRUPT, "%u rows, the index says %u", rows, group->row_count);
+}
+
+static enum k2_status damaged(const struct k2_plan_group *group, enum k2_status status,
+                              struct k2_error *error)
+{
+    k2_error_annotate(error, "segment %016llx: group at byte %llu",
+                      (unsigned long long)group->segment_id, (unsigned long long)group->offset);
+    return status;
+}
+
+enum k2_status k2_plan_acquire(struct k2_plan *plan, size_t group_index,
+                               const struct k2_row_group_view **view, struct k2_error *error)
+{
+    struct k2_plan_group *group = &plan->groups[group_index];
+    enum k2_status status = K2_OK;
+    if (group->view == NULL) {
+        status = k2_view_cache_acquire(plan->cache, group->map, group->offset, group->length_bytes,
+                                       &group->view, error);
+        if (status == K2_OK) {
+            status = check_rows(group, group->view->view, error);
+            if (status != K2_OK) {
+                k2_plan_release(plan, group_index);
+            }
+        }
+    }
+    if (status != K2_OK) {
+        return damaged(group, status, error);
+    }
+    *view = group->view->view;
+    return K2_OK;
+}
+
+void k2_plan_release(struct k2_plan *plan, size_t group_index)
+{
+    struct k2_plan_group *group = &plan->groups[group_index];
+    if (group->view != NULL) {
+        k2_view_cache_release(plan->cache, group->view);
+        group->view = NULL;
+    }
 }
 
 enum k2_status k2_plan_view(const struct k2_plan *plan, size_t group_index,
                             struct k2_row_group_view **view, struct k2_error *error)
 {
     const struct k2_plan_group *group = &plan->groups[group_index];
+    struct k2_slice bytes = {k2_cached_map_bytes(group->map).data + group->offset,
+                             group->length_bytes};
     enum k2_status status =
-        k2_row_group_view_open(view, group->bytes, group->segment_id, group->offset, error);
-    if (status == K2_OK && k2_row_group_view_rows(*view) != group->row_count) {
-        uint32_t rows = k2_row_group_view_rows(*view);
-        k2_row_group_view_close(*view);
-        status = k2_fail(error, K2_CORRUPT, "%u rows, the index says %u", rows, group->row_count);
+        k2_row_group_view_open(view, bytes, group->segment_id, group->offset, error);
+    if (status == K2_OK) {
+        status = check_rows(group, *view, error);
+        if (status != K2_OK) {
+            k2_row_group_view_close(*view);
+        }
     }
-    if (status != K2_OK) {
-        k2_error_annotate(error, "segment %016llx: group at byte %llu",
-                          (unsigned long long)group->segment_id, (unsigned long long)group->offset);
-    }
-    return status;
+    return status == K2_OK ? K2_OK : damaged(group, status, error);
 }

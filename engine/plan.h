@@ -1,11 +1,12 @@
 // The row groups that a read of one table, time range and snapshot needs, mapped.
 //
 // Made in one short LMDB transaction; the mappings pin the files (they may be unlinked meanwhile),
-// so a plan needs no lease. Belongs to one thread.
+// so a plan needs no lease. Mappings and opened groups come from the engine's cache and go back
+// there. Belongs to one thread.
 #pragma once
 
 #include "engine/engine.h"
-#include "format/segment/row_group_view.h"
+#include "engine/view_cache.h"
 
 struct k2_plan_group {
     uint64_t segment_id, offset;
@@ -14,15 +15,19 @@ struct k2_plan_group {
     uint32_t instrument_min, instrument_max;
     uint64_t commit_min, commit_max; // snapshot ids of its rows; prune and skip the row test
     uint16_t level;
-    struct k2_slice bytes; // of the group in the mapping
+    struct k2_cached_map *map;   // borrowed from plan->maps; NULL unless plan->is_mapped
+    struct k2_cached_view *view; // of k2_plan_acquire
 };
 
 struct k2_plan {
     struct k2_plan_group *groups; // by (time_min, segment, offset)
     size_t group_count;
-    uint64_t newest_snapshot;    // of the state that was planned against
-    struct k2_segment_map *maps; // owned
+    uint64_t newest_snapshot; // of the state that was planned against
+    bool is_mapped;           // the groups can be opened
+    struct k2_cached_map **maps;
     size_t map_count;
+    struct k2_view_cache *cache;     // of the engine, or `own_cache`
+    struct k2_view_cache *own_cache; // of a fresh plan
 };
 
 struct k2_plan_request {
@@ -33,6 +38,8 @@ struct k2_plan_request {
     size_t instrument_count;
     bool unsorted_only; // leave out what a rewrite has sorted already (level > 0)
     bool headers_only;  // list the groups, map nothing
+    bool fresh;         // map and check anew, past the cache: for whoever writes what was read
+    size_t most_mapped; // map nothing if there are more groups; 0: no limit
 };
 
 K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,
@@ -40,6 +47,13 @@ K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,
                                           struct k2_plan *plan, struct k2_error *error);
 void k2_plan_close(struct k2_plan *plan);
 
-// Checks and opens the view of a group; the caller closes it before the plan.
+// The view of a group, opened or from the cache; borrowed from the plan until it is released or the
+// plan is closed. Once acquired it costs nothing to do it again.
+K2_MUST_CHECK enum k2_status k2_plan_acquire(struct k2_plan *plan, size_t group_index,
+                                             const struct k2_row_group_view **view,
+                                             struct k2_error *error);
+void k2_plan_release(struct k2_plan *plan, size_t group_index);
+
+// A view of one's own, checked anew; the caller closes it before the plan.
 K2_MUST_CHECK enum k2_status k2_plan_view(const struct k2_plan *plan, size_t group_index,
                                           struct k2_row_group_view **view, struct k2_error *error);

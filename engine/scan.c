@@ -25,7 +25,7 @@ struct k2_scan {
     uint64_t snapshot;
     enum k2_order order;
     bool backwards;
-    bool unsorted_only;
+    bool unsorted_only, fresh;
     uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
     struct k2_wanted_instrument *wanted; // the same with their numbers
     size_t id_count;
@@ -159,8 +159,9 @@ static enum k2_status set_after(struct k2_scan *scan, const struct k2_scan_reque
     return K2_OK;
 }
 
+// `most_mapped` as in a plan's request.
 static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_t axis_last,
-                                uint64_t snapshot, bool headers_only, struct k2_plan *plan,
+                                uint64_t snapshot, size_t most_mapped, struct k2_plan *plan,
                                 struct k2_error *error)
 {
     struct k2_plan_request request = {
@@ -171,18 +172,21 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .instruments = scan->ids,
         .instrument_count = scan->id_count,
         .unsorted_only = scan->unsorted_only,
-        .headers_only = headers_only,
+        .fresh = scan->fresh,
+        .most_mapped = most_mapped,
     };
     return k2_plan_open(scan->engine, &request, plan, error);
 }
 
-// Learns which groups there are, and which snapshot is the newest when none was asked for.
+// Learns which groups there are, and which snapshot is the newest when none was asked for. Where
+// the groups are few, that is the only plan.
 static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
 {
     struct k2_plan plan = {0};
     uint64_t bound = scan->snapshot == 0 ? UINT64_MAX : scan->snapshot;
     int64_t last = scan->next > scan->last ? scan->next : scan->last;
-    enum k2_status status = open_plan(scan, scan->next, last, bound, true, &plan, error);
+    enum k2_status status =
+        open_plan(scan, scan->next, last, bound, FIRST_HORIZON_GROUPS, &plan, error);
     if (status != K2_OK) {
         return status;
     }
@@ -190,6 +194,11 @@ static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
         scan->snapshot = plan.newest_snapshot;
     }
     status = k2_scan_pace_init(&scan->pace, &plan, scan->snapshot, scan->backwards, error);
+    if (status == K2_OK && plan.is_mapped) {
+        status = k2_group_set_take_plan(&scan->groups, &plan, error);
+        scan->horizon = scan->last;
+        scan->planned = status == K2_OK;
+    }
     k2_plan_close(&plan);
     return status;
 }
@@ -238,6 +247,7 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     scan->order = request->order;
     scan->backwards = request->order == K2_ORDER_TIME_DESCENDING;
     scan->unsorted_only = request->unsorted_only;
+    scan->fresh = request->fresh;
     scan->limited = request->limit > 0;
     scan->rows_left = request->limit;
     scan->horizon_groups = FIRST_HORIZON_GROUPS;
@@ -278,7 +288,7 @@ static enum k2_status need_plan(struct k2_scan *scan, struct k2_error *error)
     }
     struct k2_plan plan = {0};
     enum k2_status status =
-        open_plan(scan, scan->next, scan->horizon, scan->snapshot, false, &plan, error);
+        open_plan(scan, scan->next, scan->horizon, scan->snapshot, 0, &plan, error);
     if (status == K2_OK) {
         status = k2_group_set_take_plan(&scan->groups, &plan, error);
         k2_plan_close(&plan);

@@ -40,6 +40,7 @@ struct k2_scan_request {
     const struct k2_scan_key *after; // NULL, or continue behind this row (not with STORED)
     bool with_commit;    // one more vector behind the columns: the snapshot that brought each row
     bool unsorted_only;  // only what no rewrite has sorted yet
+    bool fresh;          // check everything anew: for whoever writes what was read
     size_t memory_bytes; // ceiling of the window's row data, default 8 MiB
 };
 

@@ -138,10 +138,13 @@ static enum k2_status read_columns(struct k2_row_group_view *view, struct k2_byt
 {
     view->columns = k2_alloc_zero(column_count, sizeof *view->columns);
     view->places = k2_alloc_zero(column_count, sizeof *view->places);
-    if (view->columns == NULL || view->places == NULL) {
+    view->checked = k2_alloc_zero(column_count, sizeof *view->checked);
+    if (view->columns == NULL || view->places == NULL || view->checked == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "%zu columns: out of memory", column_count);
     }
     view->column_count = column_count;
+    view->heap_bytes +=
+        column_count * (sizeof *view->columns + sizeof *view->places + sizeof *view->checked);
     for (size_t i = 0; i < column_count; i++) {
         enum k2_status status = read_column(view, i, reader, error);
         if (status != K2_OK) {
@@ -167,6 +170,7 @@ static enum k2_status read_markers(struct k2_row_group_view *view, struct k2_sli
         return k2_fail(error, K2_CORRUPT, "%zu markers do not fill %zu bytes", marker_count,
                        bytes.size_bytes);
     }
+    view->heap_bytes += marker_count * sizeof *view->markers;
     view->info.markers = view->markers;
     view->info.marker_count = marker_count;
     return K2_OK;
@@ -183,6 +187,7 @@ static enum k2_status read_inputs(struct k2_row_group_view *view, struct k2_byte
         view->inputs[i].segment_id = k2_read_u64(reader);
         view->inputs[i].length_bytes = k2_read_u64(reader);
     }
+    view->heap_bytes += input_count * sizeof *view->inputs;
     view->info.inputs = view->inputs;
     view->info.input_count = input_count;
     return K2_OK;
@@ -207,6 +212,7 @@ static enum k2_status directory_bytes(struct k2_row_group_view *view, const stru
                        (unsigned)header->directory_raw_bytes, (unsigned)header->directory_entries);
     }
     view->directory_text = k2_alloc(header->directory_raw_bytes);
+    view->heap_bytes += header->directory_raw_bytes;
     if (view->directory_text == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "symbol directory: out of memory");
     }
@@ -231,6 +237,7 @@ static enum k2_status read_directory(struct k2_row_group_view *view, const struc
         return status;
     }
     view->directory = k2_alloc(header->directory_entries * sizeof *view->directory);
+    view->heap_bytes += header->directory_entries * sizeof *view->directory;
     if (view->directory == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "symbol directory: out of memory");
     }
@@ -294,9 +301,15 @@ void k2_row_group_view_close(struct k2_row_group_view *view)
     k2_free(view->inputs);
     k2_free(view->columns);
     k2_free(view->places);
+    k2_free(view->checked);
     k2_free(view->directory);
     k2_free(view->directory_text);
     k2_free(view);
+}
+
+size_t k2_row_group_view_heap_bytes(const struct k2_row_group_view *view)
+{
+    return sizeof *view + view->heap_bytes;
 }
 
 const struct k2_row_group_info *k2_row_group_view_info(const struct k2_row_group_view *view)

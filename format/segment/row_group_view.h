@@ -1,9 +1,10 @@
 // Reads a row group where it lies (usually a mapping), trusting nothing.
 //
 // A view borrows the bytes: they must outlive it. Opening checks the header and the directory by
-// their checksums; a column is checked when it is opened. Every later read is bounded as well, so
-// that bytes that change under a mapping can give a wrong value but never a stray access.
-// A view is immutable after opening and may be shared between threads.
+// their checksums; a column is checked when it is opened for the first time. Every later read is
+// bounded as well, so that bytes that change under a mapping can give a wrong value but never a
+// stray access. A view is immutable after opening, but for the note of which columns have been
+// checked, and may be shared between threads.
 #pragma once
 
 #include "format/segment/row_group.h"
@@ -45,6 +46,7 @@ K2_MUST_CHECK enum k2_status k2_row_group_view_open(struct k2_row_group_view **v
                                                     struct k2_slice bytes, uint64_t segment_id,
                                                     uint64_t offset, struct k2_error *error);
 void k2_row_group_view_close(struct k2_row_group_view *view);
+size_t k2_row_group_view_heap_bytes(const struct k2_row_group_view *view); // what it allocated
 
 // Borrowed from the view. `info` has pointers into the bytes (markers, inputs: arrays of the view).
 const struct k2_row_group_info *k2_row_group_view_info(const struct k2_row_group_view *view);

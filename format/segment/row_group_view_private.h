@@ -1,6 +1,8 @@
 // What column readers see of a view, and what those who sum and decode see of a reader.
 #pragma once
 
+#include <stdatomic.h>
+
 #include "format/segment/integer_chunk.h"
 #include "format/segment/row_group_view.h"
 #include "format/segment/text_chunk.h"
@@ -21,10 +23,12 @@ struct k2_row_group_view {
     struct k2_rewrite_input *inputs;
     struct k2_group_column *columns;
     struct k2_column_place *places;
+    atomic_bool *checked; // by column: its checksum was right
     size_t column_count;
     struct k2_directory_entry *directory;
     size_t directory_count;
     uint8_t *directory_text; // owned, when the directory is compressed
+    size_t heap_bytes;
 };
 
 // A block of a reference.

@@ -610,10 +610,11 @@ static void a_wrong_request_is_refused(void **state)
     assert_null(scan);
 }
 
-static enum k2_status read_all(struct world *world, enum k2_order order, size_t *row_count,
-                               struct k2_error *error)
+static enum k2_status read_all(struct world *world, enum k2_order order, bool fresh,
+                               size_t *row_count, struct k2_error *error)
 {
-    struct k2_scan_request request = {.table = world->table, .memory_bytes = 20000, .order = order};
+    struct k2_scan_request request = {
+        .table = world->table, .memory_bytes = 20000, .order = order, .fresh = fresh};
     struct k2_scan *scan = NULL;
     struct k2_scan_instrument some[] = {{k2_slice_of("NYSE"), k2_slice_of("A")},
                                         {k2_slice_of("ASX"), k2_slice_of("AA")}};
@@ -638,12 +639,12 @@ static void every_failed_allocation_is_told(void **state)
     commit_rows(world, 300, 500, 900, INSTRUMENTS);
     for (int order = 0; order < 3; order++) {
         size_t expected, rows;
-        assert_int_equal(read_all(world, (enum k2_order)order, &expected, NULL), K2_OK);
+        assert_int_equal(read_all(world, (enum k2_order)order, false, &expected, NULL), K2_OK);
         enum k2_status status = K2_NO_MEMORY;
         long calls = 0;
         for (; status != K2_OK; calls += 1 + calls / 64) {
             k2_alloc_fail_after(calls);
-            status = read_all(world, (enum k2_order)order, &rows, NULL);
+            status = read_all(world, (enum k2_order)order, false, &rows, NULL);
             assert_true(status == K2_OK || status == K2_NO_MEMORY);
         }
         k2_alloc_fail_after(-1);
@@ -681,7 +682,8 @@ static void flip_bit(int file, size_t offset, unsigned bit)
     assert_int_equal(pwrite(file, &byte, 1, (off_t)offset), 1);
 }
 
-// Any flipped bit: either it lies where nothing is read, or the scan fails and says where.
+// Any flipped bit, met for the first time: either it lies where nothing is read, or the scan fails
+// and says where.
 static void a_damaged_segment_is_told(void **state)
 {
     struct world *world = *state;
@@ -697,9 +699,9 @@ static void a_damaged_segment_is_told(void **state)
         enum k2_order order = (enum k2_order)(turn % 3);
         struct k2_error error = {0};
         size_t expected;
-        assert_int_equal(read_all(world, order, &expected, &error), K2_OK);
+        assert_int_equal(read_all(world, order, true, &expected, &error), K2_OK);
         flip_bit(file, offset, bit);
-        enum k2_status status = read_all(world, order, &rows, &error);
+        enum k2_status status = read_all(world, order, true, &rows, &error);
         flip_bit(file, offset, bit);
         if (status == K2_OK) {
             assert_int_equal(rows, expected);
