@@ -27,7 +27,7 @@ endif
 CFLAGS += $(SANITIZE)
 LDFLAGS += $(SANITIZE)
 LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lrdkafka -lavro -lcurl -lmicrohttpd -larchive -lz -lsqlite3 \
-    -lpthread -lm
+    -lcrypto -lexpat -lpthread -lm
 
 LIB_SRC := $(wildcard format/*/*.c engine/*.c ingest/*.c ingest/*/*.c query/*.c query/*/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(OBJ)/%.o)
