@@ -40,6 +40,8 @@ TEST_SRC := $(if $(filter thread,$(SAN)),$(shell grep -l pthread_create tests/*/
 TESTS := $(TEST_SRC:%.c=$(OBJ)/%)
 BENCHES := $(patsubst %.c,$(OBJ)/%,$(wildcard tools/bench/bench_*.c))
 QUIET = $(if $(V),,@printf '%s\n' "  $(notdir $(lastword $(CC))) $(@:build/obj/%=%)";)
+# The reader that fuzz targets of writers check against.
+WALK_OBJ := $(OBJ)/tests/support/arrow_walk.o
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(wildcard fuzz/fuzz_*.c))
 REPLAYS := $(if $(filter thread,$(SAN)),,$(FUZZ_NAMES:%=$(OBJ)/fuzz/replay_%))
 
@@ -62,7 +64,7 @@ $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
 $(OBJ)/format/codec/%_avx512.o: CFLAGS += -mavx2 -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl \
     -mavx512vbmi
 ifeq ($(SAN),)
-$(OBJ)/format/codec/%.o: CFLAGS += -O3
+$(OBJ)/format/codec/%.o $(OBJ)/format/arrow/%.o: CFLAGS += -O3
 endif
 
 $(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
@@ -74,14 +76,15 @@ $(OBJ)/tools/%: tools/%.c $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
 	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(OBJ)/libk2all.a $(LIBS)
 
-$(OBJ)/fuzz/fuzz_%: fuzz/fuzz_%.c $(OBJ)/libk2all.a
+$(OBJ)/fuzz/fuzz_%: fuzz/fuzz_%.c $(WALK_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
-	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< \
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(WALK_OBJ) \
 	    $(OBJ)/libk2all.a $(LIBS)
 
-$(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(OBJ)/libk2all.a
+$(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(WALK_OBJ) $(OBJ)/libk2all.a
 	@mkdir -p $(@D)
-	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< fuzz/replay.c $(OBJ)/libk2all.a $(LIBS)
+	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< fuzz/replay.c $(WALK_OBJ) \
+	    $(OBJ)/libk2all.a $(LIBS)
 
 # libk2: format and engine. The version script hides all but the functions of k2.h.
 K2_LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lpthread

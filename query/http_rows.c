@@ -111,7 +111,7 @@ static const struct k2_row_format *format_of_accept(struct k2_slice accept)
         }
         const struct k2_row_format *format =
             k2_row_format_of_content_type((struct k2_slice){at, size});
-        if (format != NULL && format->available && strcmp(format->name, "table") != 0) {
+        if (format != NULL && strcmp(format->name, "table") != 0) {
             return format;
         }
         at = next < end ? next + 1 : end;

@@ -111,12 +111,7 @@ static enum k2_status read_format(struct k2_range_query *self,
     self->format = text->given ? k2_row_format_find(text->value) : request->format;
     bool for_terminals = self->format != NULL && strcmp(self->format->name, "table") == 0;
     if (self->format == NULL || (for_terminals && request->page_limit_max > 0)) {
-        return bad_choice(text, "json, ndjson, csv, parquet", error);
-    }
-    if (!self->format->available) {
-        return k2_fail(error, K2_BAD_REQUEST,
-                       "%s: %s is not available in this version; json, ndjson, csv and parquet are",
-                       text->name, self->format->name);
+        return bad_choice(text, "json, ndjson, csv, parquet, arrow", error);
     }
     self->paged = request->page_limit_max > 0 && strcmp(self->format->name, "json") == 0;
     return K2_OK;
@@ -405,6 +400,8 @@ static enum k2_status build(struct k2_range_query *self, const struct k2_range_r
                                               self->snapshot, &filter, error);
     }
     if (status == K2_OK) {
+        self->style.table = self->table->schema->table;
+        self->style.snapshot = self->snapshot;
         status = k2_row_encoder_create(&self->encoder, self->format, self->columns,
                                        self->column_count, &self->style, error);
     }

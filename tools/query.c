@@ -12,7 +12,7 @@ enum {
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
     K2_RANGE_OPTIONS,
-    K2_OPTION_FORMAT("table|csv|json|ndjson|parquet", "table"),
+    K2_OPTION_FORMAT("table|csv|json|ndjson|arrow|parquet", "table"),
     {"server", "URL", "asks a running server instead of reading the store; csv unless given",
      false},
     {"time", "iso|ns", "how times are printed; iso unless given", false},
@@ -77,7 +77,7 @@ static enum k2_status take_rows(void *context, struct k2_slice bytes, struct k2_
 static enum k2_status ask_server(struct k2_cli *cli, struct k2_http_result *result,
                                  struct k2_error *error)
 {
-    static const char *const formats[] = {"csv", "ndjson", "json", "parquet", NULL};
+    static const char *const formats[] = {"csv", "ndjson", "json", "parquet", "arrow", NULL};
     const char *names[K2_RANGE_PARAMETER_COUNT], *values[K2_RANGE_PARAMETER_COUNT];
     size_t count = 0, format = 0;
     enum k2_status status = k2_cli_choice(cli, "format", formats, &format, error);

@@ -65,3 +65,17 @@ size_t k2_utf8_write(uint8_t bytes[4], uint32_t code_point)
     bytes[3] = (uint8_t)(0x80 | (code_point & 0x3f));
     return 4;
 }
+
+void k2_utf8_put_mended(struct k2_buffer *out, struct k2_slice text)
+{
+    while (text.size_bytes > 0) {
+        size_t length = k2_utf8_length(text);
+        if (length > 0) {
+            k2_put_bytes(out, text.data, length);
+        } else {
+            k2_put_text(out, "\xef\xbf\xbd");
+            length = 1;
+        }
+        text = (struct k2_slice){text.data + length, text.size_bytes - length};
+    }
+}

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "format/base/bytes.h"
+#include "format/base/buffer.h"
 
 bool k2_utf8_is_valid(struct k2_slice text);
 
@@ -13,3 +13,6 @@ size_t k2_utf8_length(struct k2_slice text);
 
 // Writes 1 to 4 bytes of a code point up to 0x10ffff and returns how many.
 size_t k2_utf8_write(uint8_t bytes[4], uint32_t code_point);
+
+// Appends `text` with U+FFFD in place of each byte that belongs to no character. Check `out`.
+void k2_utf8_put_mended(struct k2_buffer *out, struct k2_slice text);

@@ -566,23 +566,6 @@ static enum k2_status put_text(struct k2_parquet_column *column, struct k2_slice
     return K2_OK;
 }
 
-// Readers refuse texts that are no UTF-8: each byte that is not becomes U+FFFD.
-static struct k2_slice mend(struct k2_buffer *mended, struct k2_slice text)
-{
-    k2_buffer_clear(mended);
-    while (text.size_bytes > 0) {
-        size_t length = k2_utf8_length(text);
-        if (length > 0) {
-            k2_put_bytes(mended, text.data, length);
-        } else {
-            k2_put_text(mended, "\xef\xbf\xbd");
-            length = 1;
-        }
-        text = (struct k2_slice){text.data + length, text.size_bytes - length};
-    }
-    return k2_buffer_slice(mended);
-}
-
 static enum k2_status put_row_text(struct k2_parquet_column *column, struct k2_slice text,
                                    struct k2_error *error)
 {
@@ -592,7 +575,9 @@ static enum k2_status put_row_text(struct k2_parquet_column *column, struct k2_s
                        text.size_bytes);
     }
     if (kind == K2_KIND_TEXT && !k2_utf8_is_valid(text)) {
-        text = mend(&column->scratch->text, text);
+        k2_buffer_clear(&column->scratch->text);
+        k2_utf8_put_mended(&column->scratch->text, text); // readers refuse what is no UTF-8
+        text = k2_buffer_slice(&column->scratch->text);
         if (column->scratch->text.failed) {
             return no_memory(error);
         }

@@ -4,32 +4,31 @@
 
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
-#include "format/parquet/parquet_writer.h"
 #include "query/encode/cell.h"
+#include "query/encode/column_encoder.h"
 #include "query/encode/table_layout.h"
 
 enum {
     PREFIX_BYTES = 1 << 20, // ceiling of one column's prefix
     REMEMBERED_BYTES = 64,
-    LARGE_GROUP_BYTES = 128 << 20, // of a row group of a Parquet file
 };
 
 // The texts around rows and cells, as far as they are the same for every row.
 struct row_syntax {
     struct k2_row_format format;
     enum k2_cell_dialect dialect;
-    bool has_header;             // the names in the first line
-    bool named_cells;            // each cell follows its name
-    bool aligned;                // needs the layout of a table
-    bool parquet;                // no text: a file of its own
-    const char *begin, *end;     // around all rows
-    const char *first, *between; // before the first row, between two rows
-    const char *open, *close;    // around a row
+    bool has_header;               // the names in the first line
+    bool named_cells;              // each cell follows its name
+    bool aligned;                  // needs the layout of a table
+    enum k2_column_format columns; // no text, but columns
+    const char *begin, *end;       // around all rows
+    const char *first, *between;   // before the first row, between two rows
+    const char *open, *close;      // around a row
     const char *null_text;
 };
 
 static const struct row_syntax row_formats[] = {
-    {.format = {"csv", "text/csv; charset=utf-8", true},
+    {.format = {"csv", "text/csv; charset=utf-8"},
      .dialect = K2_CELL_CSV,
      .has_header = true,
      .begin = "",
@@ -39,7 +38,7 @@ static const struct row_syntax row_formats[] = {
      .open = "",
      .close = "\n",
      .null_text = ""},
-    {.format = {"ndjson", "application/x-ndjson", true},
+    {.format = {"ndjson", "application/x-ndjson"},
      .dialect = K2_CELL_JSON,
      .named_cells = true,
      .begin = "",
@@ -49,7 +48,7 @@ static const struct row_syntax row_formats[] = {
      .open = "{",
      .close = "}\n",
      .null_text = "null"},
-    {.format = {"json", "application/json", true},
+    {.format = {"json", "application/json"},
      .dialect = K2_CELL_JSON,
      .named_cells = true,
      .begin = "[",
@@ -59,16 +58,21 @@ static const struct row_syntax row_formats[] = {
      .open = "{",
      .close = "}",
      .null_text = "null"},
-    {.format = {"table", "text/plain; charset=utf-8", true},
+    {.format = {"table", "text/plain; charset=utf-8"},
      .dialect = K2_CELL_PLAIN,
      .aligned = true,
      .begin = "",
      .end = "",
      .null_text = ""},
-    {.format = {"arrow", "application/vnd.apache.arrow.stream", false}},
-    {.format = {"parquet", "application/vnd.apache.parquet", true},
+    {.format = {"arrow", "application/vnd.apache.arrow.stream"},
      .dialect = K2_CELL_PLAIN,
-     .parquet = true,
+     .columns = K2_COLUMNS_ARROW,
+     .begin = "",
+     .end = "",
+     .null_text = ""},
+    {.format = {"parquet", "application/vnd.apache.parquet"},
+     .dialect = K2_CELL_PLAIN,
+     .columns = K2_COLUMNS_PARQUET,
      .begin = "",
      .end = "",
      .null_text = ""},
@@ -89,9 +93,8 @@ struct k2_row_encoder {
     struct encoder_column *columns;
     size_t column_count;
     bool has_rows;
-    struct k2_table_layout *layout;    // aligned formats only
-    struct k2_parquet_writer *parquet; // NULL: another format
-    struct k2_error error;             // its failure; K2_OK: none
+    struct k2_table_layout *layout;          // aligned formats only
+    struct k2_column_encoder *column_format; // formats made of columns only
 };
 
 const struct k2_row_format *k2_row_format_find(struct k2_slice name)
@@ -145,51 +148,12 @@ static enum k2_status fill_columns(struct k2_row_encoder *self, const struct k2_
     return K2_OK;
 }
 
-// The key columns by which the rows are sorted, as far as they are among the columns.
-static size_t find_sorting(const struct k2_schema *schema, const struct k2_column *const *columns,
-                           size_t column_count, size_t sorting[K2_KEY_COLUMN_COUNT])
-{
-    static const enum k2_key_column order[] = {K2_TIMESTAMP, K2_EXCHANGE, K2_SYMBOL, K2_EPOCH,
-                                               K2_SEQUENCE};
-    size_t count = 0;
-    for (size_t key = 0; schema != NULL && key < K2_KEY_COLUMN_COUNT; key++) {
-        size_t place = 0;
-        while (place < column_count && columns[place] != &schema->columns[order[key]]) {
-            place++;
-        }
-        if (place == column_count) {
-            break;
-        }
-        sorting[count++] = place;
-    }
-    return count;
-}
-
-static enum k2_status create_parquet(struct k2_row_encoder *self, const struct k2_row_style *style,
-                                     struct k2_error *error)
-{
-    size_t sorting[K2_KEY_COLUMN_COUNT];
-    const struct k2_parquet_options options = {
-        .group_rows = style->large_groups ? K2_PARQUET_GROUP_ROWS_LARGE : 0,
-        .group_bytes = style->large_groups ? LARGE_GROUP_BYTES : 0,
-        .times_as_integers = style->time_ns,
-        .sorting = sorting,
-        .sorting_count = find_sorting(style->sorted_by, self->names, self->column_count, sorting),
-        .descending = style->descending};
-    return k2_parquet_writer_create(&self->parquet, self->names, self->column_count, &options,
-                                    error);
-}
-
 enum k2_status k2_row_encoder_create(struct k2_row_encoder **encoder,
                                      const struct k2_row_format *format,
                                      const struct k2_column *const *columns, size_t column_count,
                                      const struct k2_row_style *style, struct k2_error *error)
 {
     *encoder = NULL;
-    if (!format->available) {
-        return k2_fail(error, K2_BAD_REQUEST, "format: %s is not available in this version",
-                       format->name);
-    }
     struct k2_row_encoder *self = k2_alloc_zero(1, sizeof *self);
     if (self == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "encoder: no memory");
@@ -207,8 +171,9 @@ enum k2_status k2_row_encoder_create(struct k2_row_encoder **encoder,
     if (status == K2_OK && self->syntax->aligned) {
         status = k2_table_layout_create(&self->layout, columns, column_count, style, error);
     }
-    if (status == K2_OK && self->syntax->parquet) {
-        status = create_parquet(self, style, error);
+    if (status == K2_OK && self->syntax->columns != K2_COLUMNS_NONE) {
+        status = k2_column_encoder_create(&self->column_format, self->syntax->columns, columns,
+                                          column_count, style, error);
     }
     if (status != K2_OK) {
         k2_row_encoder_destroy(self);
@@ -227,7 +192,7 @@ void k2_row_encoder_destroy(struct k2_row_encoder *encoder)
         k2_buffer_deinit(&encoder->columns[i].prefix);
     }
     k2_table_layout_destroy(encoder->layout);
-    k2_parquet_writer_destroy(encoder->parquet);
+    k2_column_encoder_destroy(encoder->column_format);
     k2_free(encoder->columns);
     k2_free(encoder);
 }
@@ -252,37 +217,14 @@ void k2_row_encoder_begin(struct k2_row_encoder *encoder, struct k2_buffer *out)
 
 enum k2_status k2_row_encoder_check(const struct k2_row_encoder *encoder, struct k2_error *error)
 {
-    if (encoder->error.status == K2_OK) {
-        return K2_OK;
-    }
-    return k2_fail(error, encoder->error.status, "%s", encoder->error.text);
-}
-
-static bool has_failed(const struct k2_row_encoder *encoder, const struct k2_buffer *out)
-{
-    return encoder->error.status != K2_OK || out->failed;
-}
-
-static bool end_parquet(struct k2_row_encoder *encoder, size_t enough_bytes, struct k2_buffer *out)
-{
-    bool done = false;
-    while (!has_failed(encoder, out)) {
-        k2_parquet_writer_take(encoder->parquet, enough_bytes, out);
-        if (k2_parquet_writer_has_bytes(encoder->parquet)) {
-            return out->failed; // what is missing does not come
-        }
-        if (done) {
-            return true;
-        }
-        encoder->error.status = k2_parquet_writer_finish(encoder->parquet, &done, &encoder->error);
-    }
-    return true;
+    return encoder->column_format == NULL ? K2_OK
+                                          : k2_column_encoder_check(encoder->column_format, error);
 }
 
 bool k2_row_encoder_end(struct k2_row_encoder *encoder, size_t enough_bytes, struct k2_buffer *out)
 {
-    if (encoder->parquet != NULL) {
-        return end_parquet(encoder, enough_bytes, out);
+    if (encoder->column_format != NULL) {
+        return k2_column_encoder_end(encoder->column_format, enough_bytes, out);
     }
     if (encoder->layout != NULL) {
         k2_table_layout_end(encoder->layout, out);
@@ -336,29 +278,14 @@ static void put_row(struct k2_row_encoder *encoder, const struct k2_vector *vect
     encoder->has_rows = true;
 }
 
-static size_t put_parquet(struct k2_row_encoder *encoder, const struct k2_vector *vectors,
-                          size_t first_row, size_t row_count, size_t enough_bytes,
-                          struct k2_buffer *out)
-{
-    size_t row = first_row;
-    while (!has_failed(encoder, out)) {
-        k2_parquet_writer_take(encoder->parquet, enough_bytes, out);
-        if (k2_parquet_writer_has_bytes(encoder->parquet) || row == row_count) {
-            return row;
-        }
-        encoder->error.status =
-            k2_parquet_writer_put(encoder->parquet, vectors, &row, row_count, &encoder->error);
-    }
-    return row_count;
-}
-
 size_t k2_row_encoder_put(struct k2_row_encoder *encoder, const struct k2_vector *vectors,
                           size_t first_row, size_t row_count, size_t enough_bytes,
                           struct k2_buffer *out)
 {
     assert(first_row <= row_count);
-    if (encoder->parquet != NULL) {
-        return put_parquet(encoder, vectors, first_row, row_count, enough_bytes, out);
+    if (encoder->column_format != NULL) {
+        return k2_column_encoder_put(encoder->column_format, vectors, first_row, row_count,
+                                     enough_bytes, out);
     }
     for (size_t i = 0; i < encoder->column_count; i++) {
         encoder->columns[i].last_size = 0; // its text may have moved since the last call

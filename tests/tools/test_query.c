@@ -70,7 +70,6 @@ static const struct {
     {"query --table trades --fields x", 2, "", "--fields: table trades has no column `x`"},
     {"query --table trades --start soon", 2, "", "--start: `soon` is no time"},
     {"query --table trades --order up", 2, "", "--order: `up` is not known"},
-    {"query --table trades --format arrow", 2, "", "--format: arrow is not available"},
     {"query --table trades --as-of never", 3, "", "--as-of: no snapshot, tag or commit"},
     {"query --table trades --server http://127.0.0.1:1", 2, "", "--data or --server"},
     {"tag first --snapshot 1 --format json", 0, "{\"tag\":\"first\",\"snapshot\":1}\n", ""},
