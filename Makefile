@@ -87,7 +87,7 @@ $(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(WALK_OBJ) $(OBJ)/libk2all.a
 	    $(OBJ)/libk2all.a $(LIBS)
 
 # libk2: format and engine. The version script hides all but the functions of k2.h.
-K2_LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lpthread
+K2_LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lz -lpthread
 K2_OBJ := $(filter $(OBJ)/format/% $(OBJ)/engine/%,$(LIB_OBJ))
 VERSION = $(shell sed -n 's/.*K2_VERSION "\(.*\)"/\1/p' format/base/version.h)
 

@@ -23,7 +23,8 @@ LIBRARIES = {
     "zstd.h": None,
     "lz4.h": None,
     "lz4frame.h": None,
-    "jansson.h": {"format/iceberg/iceberg_change.c", "format/iceberg/iceberg_metadata.c",
+    "jansson.h": {"format/iceberg/avro_container.c", "format/iceberg/iceberg_change.c",
+                  "format/iceberg/iceberg_metadata.c",
                   "format/schema/schema_avro.c", "ingest/avro_schema.c", "ingest/schema_registry.c"},
     "avro.h": None,
     "librdkafka/rdkafka.h": {"ingest/kafka_sink.c", "ingest/kafka_source.c", "tools/demo/mock_broker.c"},
@@ -32,7 +33,7 @@ LIBRARIES = {
     "microhttpd.h": {"query/http_server.c"},
     "archive.h": None,
     "archive_entry.h": None,
-    "zlib.h": None,
+    "zlib.h": {"format/base/deflate.c", "ingest/input_gzip.c"},
     "sqlite3.h": None,
 }
 
