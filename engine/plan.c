@@ -116,6 +116,7 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
             break;
         }
         if (record.time_max_ns >= request->time_min_ns && record.commit_min <= request->snapshot &&
+            (request->commit_after == 0 || record.commit_max > request->commit_after) &&
             (!request->unsorted_only || record.level == 0) && wants_instrument(request, &record)) {
             status = add_group(plan, &room, &place, &record, error);
         }

@@ -34,6 +34,7 @@ struct k2_plan_request {
     const struct k2_table *table;
     int64_t time_min_ns, time_max_ns; // inclusive both
     uint64_t snapshot;                // groups whose commit_min is newer are left out
+    uint64_t commit_after;            // and those whose commit_max is not newer than this; 0: none
     const uint32_t *instruments;      // sorted ids, NULL = all
     size_t instrument_count;
     bool unsorted_only; // leave out what a rewrite has sorted already (level > 0)

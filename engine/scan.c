@@ -25,6 +25,7 @@ struct k2_scan {
     uint64_t snapshot;
     enum k2_order order;
     bool backwards;
+    uint64_t commit_after; // 0: rows of every commit
     bool unsorted_only, fresh;
     uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
     struct k2_wanted_instrument *wanted; // the same with their numbers
@@ -171,6 +172,7 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .snapshot = snapshot,
         .instruments = scan->ids,
         .instrument_count = scan->id_count,
+        .commit_after = scan->commit_after,
         .unsorted_only = scan->unsorted_only,
         .fresh = scan->fresh,
         .most_mapped = most_mapped,
@@ -237,6 +239,10 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
         return k2_fail(error, K2_BAD_REQUEST,
                        "scan: the order of storage has no place to continue");
     }
+    if (request->commit_after > 0 && request->order != K2_ORDER_STORED) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "scan: rows of later commits come in the order of storage alone");
+    }
     struct k2_scan *scan = k2_alloc_zero(1, sizeof *scan);
     if (scan == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory");
@@ -246,6 +252,7 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     scan->snapshot = request->snapshot;
     scan->order = request->order;
     scan->backwards = request->order == K2_ORDER_TIME_DESCENDING;
+    scan->commit_after = request->commit_after;
     scan->unsorted_only = request->unsorted_only;
     scan->fresh = request->fresh;
     scan->limited = request->limit > 0;
@@ -413,7 +420,8 @@ static enum k2_status next_stored(struct k2_scan *scan, size_t *row_count, struc
             }
             scan->stored.group = 0;
         }
-        struct k2_stored_request range = {scan->next, scan->horizon, scan->snapshot};
+        struct k2_stored_request range = {scan->next, scan->horizon, scan->snapshot,
+                                          scan->commit_after};
         enum k2_status status = k2_scan_stored_next(&scan->stored, &scan->groups, &range,
                                                     scan->stores, scan->vectors, row_count, error);
         if (status != K2_OK || *row_count > 0) {

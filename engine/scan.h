@@ -38,7 +38,9 @@ struct k2_scan_request {
     enum k2_order order;
     uint64_t limit;                  // 0: none
     const struct k2_scan_key *after; // NULL, or continue behind this row (not with STORED)
-    bool with_commit;    // one more vector behind the columns: the snapshot that brought each row
+    bool with_commit; // one more vector behind the columns: the snapshot that brought each row
+    // Only rows that a later snapshot than this brought, 0: all; with K2_ORDER_STORED alone.
+    uint64_t commit_after;
     bool unsorted_only;  // only what no rewrite has sorted yet
     bool fresh;          // check everything anew: for whoever writes what was read
     size_t memory_bytes; // ceiling of the window's row data, default 8 MiB

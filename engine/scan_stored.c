@@ -49,7 +49,9 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
     const struct k2_plan_group *group = (*cursor)->group;
     stored->block = 0;
     stored->entry = stored->range = stored->range_count = 0;
-    stored->test_commits = group->commit_max > request->snapshot;
+    stored->test_commits =
+        group->commit_max > request->snapshot ||
+        (request->commit_after > 0 && group->commit_min <= request->commit_after);
     stored->whole = set->instruments == NULL && !stored->test_commits &&
                     group->time_min_ns >= request->first_ns &&
                     group->time_max_ns <= request->last_ns;
@@ -70,7 +72,8 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
 
 // Which rows of the next block are wanted.
 static enum k2_status select_rows(struct k2_scan_stored *stored, struct k2_group_set *set,
-                                  struct k2_group_cursor *cursor, uint64_t snapshot,
+                                  struct k2_group_cursor *cursor,
+                                  const struct k2_stored_request *request,
                                   struct selection *selection, struct k2_error *error)
 {
     uint32_t base = stored->block * K2_BLOCK_ROWS;
@@ -89,7 +92,9 @@ static enum k2_status select_rows(struct k2_scan_stored *stored, struct k2_group
             }
         }
         for (uint32_t row = begin; row < end; row++) {
-            if (commits == NULL || (uint64_t)commits->values[row - base] <= snapshot) {
+            if (commits == NULL ||
+                ((uint64_t)commits->values[row - base] <= request->snapshot &&
+                 (uint64_t)commits->values[row - base] > request->commit_after)) {
                 selection->rows[selection->count++] = (uint16_t)(row - base);
             }
         }
@@ -189,8 +194,8 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
     while (stored->group < set->plan.group_count) {
         const struct k2_plan_group *group = &set->plan.groups[stored->group];
         if (!stored->entered &&
-            (group->commit_min > request->snapshot || group->time_min_ns > request->last_ns ||
-             group->time_max_ns < request->first_ns)) {
+            (group->commit_min > request->snapshot || group->commit_max <= request->commit_after ||
+             group->time_min_ns > request->last_ns || group->time_max_ns < request->first_ns)) {
             stored->group++;
             continue;
         }
@@ -213,7 +218,7 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
             selection.all = true;
             selection.count = k2_group_cursor_block_rows(cursor, stored->block);
         } else {
-            status = select_rows(stored, set, cursor, request->snapshot, &selection, error);
+            status = select_rows(stored, set, cursor, request, &selection, error);
         }
         if (status == K2_OK && selection.count > 0) {
             status = decode_block(stored, set, cursor, &selection, stores, vectors, error);

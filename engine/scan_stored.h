@@ -22,8 +22,8 @@ struct k2_scan_stored {
 };
 
 struct k2_stored_request {
-    int64_t first_ns, last_ns; // inclusive both
-    uint64_t snapshot;
+    int64_t first_ns, last_ns;       // inclusive both
+    uint64_t snapshot, commit_after; // commit_after < commit <= snapshot
 };
 
 void k2_scan_stored_deinit(struct k2_scan_stored *stored);

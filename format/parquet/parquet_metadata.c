@@ -261,6 +261,46 @@ enum k2_status k2_parquet_metadata_add_group(struct k2_parquet_metadata *metadat
     return status;
 }
 
+void k2_parquet_metadata_total(const struct k2_parquet_metadata *metadata, size_t field,
+                               struct k2_parquet_total *total)
+{
+    *total = (struct k2_parquet_total){.field = &metadata->fields[field]};
+    bool bounded_below = true, bounded_above = true;
+    for (size_t i = 0; i < metadata->group_count; i++) {
+        const struct chunk *chunk = &metadata->chunks[i * metadata->field_count + field];
+        total->size_bytes += chunk->size_bytes;
+        total->value_count += metadata->groups[i].row_count;
+        total->null_count += chunk->null_count;
+        if (chunk->null_count == metadata->groups[i].row_count) {
+            continue;
+        }
+        bounded_below = bounded_below && chunk->has_min;
+        bounded_above = bounded_above && chunk->has_max;
+        if (chunk->has_min &&
+            (!total->has_min || compare_bounds(total->field, &chunk->min, &total->min) < 0)) {
+            total->has_min = true;
+            total->min = chunk->min;
+        }
+        if (chunk->has_max &&
+            (!total->has_max || compare_bounds(total->field, &chunk->max, &total->max) > 0)) {
+            total->has_max = true;
+            total->max = chunk->max;
+        }
+    }
+    total->has_min = total->has_min && bounded_below;
+    total->has_max = total->has_max && bounded_above;
+}
+
+size_t k2_parquet_metadata_group_count(const struct k2_parquet_metadata *metadata)
+{
+    return metadata->group_count;
+}
+
+uint64_t k2_parquet_metadata_group_offset(const struct k2_parquet_metadata *metadata, size_t group)
+{
+    return metadata->groups[group].file_offset;
+}
+
 // ---- schema -------------------------------------------------------------------------------------
 
 // Both annotations: some readers know only the older one.

@@ -33,6 +33,20 @@ K2_MUST_CHECK enum k2_status k2_parquet_metadata_add_group(struct k2_parquet_met
                                                            uint64_t *size_bytes,
                                                            struct k2_error *error);
 
+// What a finished file holds of one of its fields, as a catalog of files wants to know it.
+struct k2_parquet_total {
+    const struct k2_parquet_field *field; // borrowed from the writer
+    uint64_t size_bytes, value_count, null_count;
+    bool has_min, has_max; // false: only nulls or NaN, or a text that can not be bounded
+    struct k2_parquet_bound min, max;
+};
+
+// The sum of the row groups noted so far.
+void k2_parquet_metadata_total(const struct k2_parquet_metadata *metadata, size_t field,
+                               struct k2_parquet_total *total);
+size_t k2_parquet_metadata_group_count(const struct k2_parquet_metadata *metadata);
+uint64_t k2_parquet_metadata_group_offset(const struct k2_parquet_metadata *metadata, size_t group);
+
 // Appends what follows the last row group, which ends at `file_offset`: indexes, footer, its
 // length and the magic.
 K2_MUST_CHECK enum k2_status k2_parquet_metadata_finish(const struct k2_parquet_metadata *metadata,

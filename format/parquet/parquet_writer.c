@@ -53,6 +53,11 @@ static enum k2_status build(struct k2_parquet_writer *self, const struct k2_colu
     enum k2_status status =
         k2_parquet_fields_create(&self->fields, &self->field_count, columns, column_count,
                                  options->times_as_integers, error);
+    for (size_t i = 0; i < self->field_count && options->plain_integers; i++) {
+        if (self->fields[i].logical == K2_PARQUET_INTEGER) {
+            self->fields[i].logical = K2_PARQUET_NO_LOGICAL;
+        }
+    }
     if (status == K2_OK) {
         status = set_sorting(self, options, error);
     }
@@ -188,6 +193,27 @@ static enum k2_status close_group(struct k2_parquet_writer *self, struct k2_erro
     self->rows = 0;
     self->next_column = 0;
     return status;
+}
+
+size_t k2_parquet_writer_field_count(const struct k2_parquet_writer *writer)
+{
+    return writer->field_count;
+}
+
+void k2_parquet_writer_total(const struct k2_parquet_writer *writer, size_t field,
+                             struct k2_parquet_total *total)
+{
+    k2_parquet_metadata_total(writer->metadata, field, total);
+}
+
+size_t k2_parquet_writer_group_count(const struct k2_parquet_writer *writer)
+{
+    return k2_parquet_metadata_group_count(writer->metadata);
+}
+
+uint64_t k2_parquet_writer_group_offset(const struct k2_parquet_writer *writer, size_t group)
+{
+    return k2_parquet_metadata_group_offset(writer->metadata, group);
 }
 
 static size_t group_bytes(const struct k2_parquet_writer *self)

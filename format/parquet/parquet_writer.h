@@ -17,6 +17,7 @@ struct k2_parquet_options {
     size_t group_rows;      // most rows of a row group; K2_PARQUET_GROUP_ROWS_DEFAULT
     size_t group_bytes;     // about the most memory for a row group; 32 MiB
     bool times_as_integers; // nanoseconds alone, not beside microseconds
+    bool plain_integers;    // int8 and int16 without annotation, as Iceberg's int wants them
     // The columns by which the rows are sorted, the first one first: indexes of the columns.
     const size_t *sorting; // borrowed during create only
     size_t sorting_count;
@@ -45,6 +46,15 @@ bool k2_parquet_writer_has_bytes(const struct k2_parquet_writer *writer);
 // Moves the next bytes to `out` until that holds `enough_bytes` or none is left. Check `out`.
 void k2_parquet_writer_take(struct k2_parquet_writer *writer, size_t enough_bytes,
                             struct k2_buffer *out);
+
+// Valid once the file is finished. The field's index is below k2_parquet_writer_field_count.
+size_t k2_parquet_writer_field_count(const struct k2_parquet_writer *writer);
+void k2_parquet_writer_total(const struct k2_parquet_writer *writer, size_t field,
+                             struct k2_parquet_total *total);
+
+// Where the row groups begin in the file.
+size_t k2_parquet_writer_group_count(const struct k2_parquet_writer *writer);
+uint64_t k2_parquet_writer_group_offset(const struct k2_parquet_writer *writer, size_t group);
 
 // Closes the last row group, and when its bytes are taken, the file. `*done` once nothing follows
 // but what k2_parquet_writer_take gives: call until then. Not while has_bytes (assert).
