@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,6 +18,11 @@ void test_folder_make(char path[TEST_PATH_BYTES])
     (void)snprintf(path, TEST_PATH_BYTES, "%s/k2-test-XXXXXX",
                    parent == NULL || parent[0] == '\0' ? "/tmp" : parent);
     assert_non_null(mkdtemp(path));
+}
+
+void test_folder_make_at(const char *path)
+{
+    assert_int_equal(mkdir(path, 0750), 0);
 }
 
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
