@@ -79,7 +79,7 @@ static enum k2_status take_lock(struct k2_engine *engine, struct k2_error *error
 
 static enum k2_status make_folders(struct k2_engine *engine, struct k2_error *error)
 {
-    static const char *const names[] = {"", "index", "segments"};
+    static const char *const names[] = {"", "segments"};
     enum k2_status status = K2_OK;
     char path[K2_PATH_BYTES];
     for (size_t i = 0; i < sizeof names / sizeof names[0] && status == K2_OK; i++) {
@@ -128,6 +128,40 @@ static enum k2_status find_store(struct k2_engine *engine, struct k2_error *erro
         status = k2_volume_check(engine->path, error);
     }
     return status;
+}
+
+// A new, empty index appears as a whole: what a power cut leaves of its making has another name.
+static enum k2_status make_index(struct k2_engine *engine, struct k2_error *error)
+{
+    char file[K2_PATH_BYTES], fresh[K2_PATH_BYTES], index[K2_PATH_BYTES];
+    struct k2_store *store = NULL;
+    struct stat about;
+    bool exists;
+    (void)path_of(engine, "index/data.mdb", file);
+    (void)path_of(engine, "index.new", fresh);
+    (void)path_of(engine, "index", index);
+    enum k2_status status = look_at(file, &exists, &about, error);
+    if (status != K2_OK || (exists && about.st_size > 0)) {
+        return status; // somebody else was first
+    }
+    status = k2_file_remove_folder(fresh, error);
+    if (status == K2_OK) {
+        status = k2_file_remove_folder(index, error);
+    }
+    if (status == K2_OK) {
+        status = k2_file_make_directory(fresh, error);
+    }
+    if (status == K2_OK) {
+        status = k2_store_open(&store, fresh, true, error);
+        k2_store_close(store);
+    }
+    if (status == K2_OK) {
+        status = k2_file_sync_directory(fresh, error);
+    }
+    if (status == K2_OK) {
+        status = k2_file_rename(fresh, index, error);
+    }
+    return status == K2_OK ? k2_file_sync_directory(engine->path, error) : status;
 }
 
 static enum k2_status put_meta(struct k2_store_txn *txn, const char *name, struct k2_slice value,
@@ -297,6 +331,9 @@ enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum 
     char index[K2_PATH_BYTES];
     if (status == K2_OK && mode != K2_ENGINE_READ) {
         status = take_lock(self, error);
+    }
+    if (status == K2_OK && mode == K2_ENGINE_CREATE) {
+        status = make_index(self, error);
     }
     if (status == K2_OK) {
         (void)path_of(self, "index", index);

@@ -69,6 +69,7 @@ struct disk_log {
     size_t node_count;
     struct disk_operation *operations;
     size_t count, room;
+    size_t done; // the workload's journal at the end
 };
 
 // Zeroed they are empty. LOCK and lock.mdb are no part of an image: a power cut frees every lock,

@@ -456,6 +456,7 @@ void disk_recorder_start(struct disk_log *log, const char *path,
 void disk_recorder_stop(void)
 {
     recorder.on = false;
+    recorder.log->done = atomic_load(&recorder.journal->done);
     disk_image_clear(&recorder.live);
     struct disk_image told = {0}, real;
     struct disk_crash crash;

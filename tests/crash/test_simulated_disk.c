@@ -138,15 +138,14 @@ static void judge(struct history *history, const struct disk_crash *crash, uint6
     test_folder_remove(path);
 }
 
+// What had been acknowledged just before the next operation, whose step may have begun.
 static void set_journal(struct history *history, const struct disk_crash *crash)
 {
-    const struct disk_operation *last =
-        &crash->log->operations[crash->position == 0 ? 0 : crash->position - 1];
-    // The journal is written after the step's last operation: what the next operation knows holds.
-    const struct disk_operation *next =
-        crash->position < crash->log->count ? &crash->log->operations[crash->position] : last;
-    atomic_store(&history->journal->done, last->done);
-    atomic_store(&history->journal->begun, next->begun);
+    const struct disk_log *log = crash->log;
+    bool ended = crash->position == log->count;
+    const struct disk_operation *next = &log->operations[crash->position];
+    atomic_store(&history->journal->done, ended ? log->done : next->done);
+    atomic_store(&history->journal->begun, ended ? log->done : next->begun);
 }
 
 // All moments of one writer's life, and several states of the disk at each.
