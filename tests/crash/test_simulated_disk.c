@@ -23,7 +23,7 @@ enum {
     STATES = 20000,        // in the default tier
     TRIES_A_POSITION = 16, // states after each operation, equal ones not counted
     STEPS_A_LIFE = 16,     // of a writer until the power is cut
-    LIVES = 5,             // of writers on one store
+    LIVES = 4,             // of writers on one store
     SEEN_SLOTS = 1 << 18,
     JOURNAL_STEPS = LIVES * STEPS_A_LIFE + 32,
 };

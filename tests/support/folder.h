@@ -7,8 +7,8 @@ enum { TEST_PATH_BYTES = 256 };
 
 // A new folder below TMPDIR (else /tmp); fails the test when it can not.
 void test_folder_make(char path[TEST_PATH_BYTES]);
-void test_folder_make_at(const char *path);         // a new one right there
-void test_folder_remove(const char *path); // with all below; not being there is fine
+void test_folder_make_at(const char *path); // a new one right there
+void test_folder_remove(const char *path);  // with all below; not being there is fine
 
 // Files (not folders) directly in `path`/`name`; 0 if the folder is not there.
 size_t test_folder_count(const char *path, const char *name);
