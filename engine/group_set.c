@@ -409,3 +409,78 @@ enum k2_status k2_group_set_locate(struct k2_group_set *set, struct k2_group_cur
     }
     return status;
 }
+
+static bool counts(const struct k2_group_set *set, uint64_t commit)
+{
+    return commit <= set->snapshot && (set->commit_after == 0 || commit > set->commit_after);
+}
+
+bool k2_group_set_has_some(const struct k2_group_set *set, const struct k2_plan_group *group)
+{
+    return group->commit_min <= set->snapshot &&
+           (set->commit_after == 0 || group->commit_max > set->commit_after);
+}
+
+bool k2_group_set_sees_all(const struct k2_group_set *set, const struct k2_group_cursor *cursor)
+{
+    return cursor->group->commit_max <= set->snapshot &&
+           (set->commit_after == 0 || cursor->group->commit_min > set->commit_after);
+}
+
+// Passes rows of one block that are all seen (or not), as far as `end`: *row moves to the first
+// that is not.
+static enum k2_status pass_block(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                 bool seen, uint32_t end, uint32_t *row, struct k2_error *error)
+{
+    uint32_t block = *row / K2_BLOCK_ROWS, base = block * K2_BLOCK_ROWS;
+    uint32_t stop = end - base < K2_BLOCK_ROWS ? end : base + K2_BLOCK_ROWS;
+    enum k2_status status = need_reader(set, cursor, K2_SLOT_COMMIT, error);
+    int64_t min, max;
+    if (status == K2_OK &&
+        k2_column_reader_bounds(cursor->readers[K2_SLOT_COMMIT], block, &min, &max)) {
+        bool all = counts(set, (uint64_t)min) && counts(set, (uint64_t)max);
+        bool none = (uint64_t)min > set->snapshot ||
+                    (set->commit_after > 0 && (uint64_t)max <= set->commit_after);
+        if (all || none) {
+            *row = all == seen ? stop : *row;
+            return K2_OK;
+        }
+    }
+    const struct k2_vector *commits;
+    if (status == K2_OK) {
+        status = k2_group_set_block(set, cursor, K2_SLOT_COMMIT, block, &commits, error);
+    }
+    while (status == K2_OK && *row < stop &&
+           counts(set, (uint64_t)commits->values[*row - base]) == seen) {
+        ++*row;
+    }
+    return status;
+}
+
+// Moves *row behind the rows that are seen (or not).
+static enum k2_status pass_rows(struct k2_group_set *set, struct k2_group_cursor *cursor, bool seen,
+                                uint32_t end, uint32_t *row, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    uint32_t before;
+    do { // as long as whole blocks pass
+        before = *row;
+        if (before < end) {
+            status = pass_block(set, cursor, seen, end, row, error);
+        }
+    } while (status == K2_OK && *row != before && *row % K2_BLOCK_ROWS == 0);
+    return status;
+}
+
+enum k2_status k2_group_set_visible(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                    uint32_t end, uint32_t *begin, uint32_t *stop,
+                                    struct k2_error *error)
+{
+    if (*begin >= end || k2_group_set_sees_all(set, cursor)) {
+        *stop = end;
+        return K2_OK;
+    }
+    enum k2_status status = pass_rows(set, cursor, false, end, begin, error);
+    *stop = *begin;
+    return status == K2_OK ? pass_rows(set, cursor, true, end, stop, error) : status;
+}

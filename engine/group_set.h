@@ -36,6 +36,7 @@ struct k2_group_set {
     size_t instrument_count;
     uint32_t *numbers; // by id: number + 1 in the name set, or 0; a memo
     size_t number_capacity;
+    uint64_t snapshot, commit_after; // rows count with commit_after < commit <= snapshot
     struct k2_plan plan;             // owned
     struct k2_group_cursor *cursors; // by plan group
     size_t open_readers;
@@ -87,6 +88,19 @@ K2_MUST_CHECK enum k2_status k2_group_set_locate(struct k2_group_set *set,
                                                  struct k2_group_cursor *cursor, size_t entry_index,
                                                  int64_t first_ns, int64_t last_ns, uint32_t *begin,
                                                  uint32_t *end, struct k2_error *error);
+
+// False if no row of the group counts, whatever its time.
+bool k2_group_set_has_some(const struct k2_group_set *set, const struct k2_plan_group *group);
+
+// True if all rows of the group count: no row needs a look, statistics may answer.
+bool k2_group_set_sees_all(const struct k2_group_set *set, const struct k2_group_cursor *cursor);
+
+// Moves *begin to the first row before `end` that counts as of the set's snapshot, and *stop behind
+// the rows that count and follow it; none: *begin == end. The one place that decides about rows.
+K2_MUST_CHECK enum k2_status k2_group_set_visible(struct k2_group_set *set,
+                                                  struct k2_group_cursor *cursor, uint32_t end,
+                                                  uint32_t *begin, uint32_t *stop,
+                                                  struct k2_error *error);
 
 static inline uint32_t k2_group_cursor_block_rows(const struct k2_group_cursor *cursor,
                                                   uint32_t block)

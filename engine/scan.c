@@ -195,6 +195,8 @@ static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
     if (scan->snapshot == 0) {
         scan->snapshot = plan.newest_snapshot;
     }
+    scan->groups.snapshot = scan->snapshot;
+    scan->groups.commit_after = scan->commit_after;
     status = k2_scan_pace_init(&scan->pace, &plan, scan->snapshot, scan->backwards, error);
     if (status == K2_OK && plan.is_mapped) {
         status = k2_group_set_take_plan(&scan->groups, &plan, error);
@@ -339,9 +341,8 @@ static enum k2_status fill_range(struct k2_scan *scan, int suggested, int64_t *w
         scan->window_first = scan->backwards ? ~*window_last : scan->next;
         scan->window_last = scan->backwards ? ~scan->next : *window_last;
         bool fits = false;
-        enum k2_status status =
-            k2_scan_window_collect(&scan->window, &scan->groups, scan->window_first,
-                                   scan->window_last, scan->snapshot, &fits, error);
+        enum k2_status status = k2_scan_window_collect(
+            &scan->window, &scan->groups, scan->window_first, scan->window_last, &fits, error);
         if (status == K2_OK && fits) {
             status = k2_scan_window_load(&scan->window, &scan->groups, scan->window_first,
                                          scan->window_last, &fits, error);
@@ -420,8 +421,7 @@ static enum k2_status next_stored(struct k2_scan *scan, size_t *row_count, struc
             }
             scan->stored.group = 0;
         }
-        struct k2_stored_request range = {scan->next, scan->horizon, scan->snapshot,
-                                          scan->commit_after};
+        struct k2_stored_request range = {scan->next, scan->horizon};
         enum k2_status status = k2_scan_stored_next(&scan->stored, &scan->groups, &range,
                                                     scan->stores, scan->vectors, row_count, error);
         if (status != K2_OK || *row_count > 0) {

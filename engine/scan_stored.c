@@ -38,6 +38,21 @@ static enum k2_status add_range(struct k2_scan_stored *stored, uint32_t begin, u
     return K2_OK;
 }
 
+// Adds the rows of [begin, end) that the snapshot sees.
+static enum k2_status add_visible(struct k2_scan_stored *stored, struct k2_group_set *set,
+                                  struct k2_group_cursor *cursor, uint32_t begin, uint32_t end,
+                                  struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (uint32_t stop; status == K2_OK && begin < end; begin = stop) {
+        status = k2_group_set_visible(set, cursor, end, &begin, &stop, error);
+        if (status == K2_OK) {
+            status = add_range(stored, begin, stop, error);
+        }
+    }
+    return status;
+}
+
 static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group_set *set,
                                   const struct k2_stored_request *request,
                                   struct k2_group_cursor **cursor, struct k2_error *error)
@@ -49,10 +64,7 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
     const struct k2_plan_group *group = (*cursor)->group;
     stored->block = 0;
     stored->entry = stored->range = stored->range_count = 0;
-    stored->test_commits =
-        group->commit_max > request->snapshot ||
-        (request->commit_after > 0 && group->commit_min <= request->commit_after);
-    stored->whole = set->instruments == NULL && !stored->test_commits &&
+    stored->whole = set->instruments == NULL && k2_group_set_sees_all(set, *cursor) &&
                     group->time_min_ns >= request->first_ns &&
                     group->time_max_ns <= request->last_ns;
     if (!stored->whole) {
@@ -63,7 +75,7 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
         status = k2_group_set_locate(set, *cursor, (*cursor)->wanted[i].entry, request->first_ns,
                                      request->last_ns, &begin, &end, error);
         if (status == K2_OK) {
-            status = add_range(stored, begin, end, error);
+            status = add_visible(stored, set, *cursor, begin, end, error);
         }
     }
     stored->entered = status == K2_OK;
@@ -71,32 +83,18 @@ static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group
 }
 
 // Which rows of the next block are wanted.
-static enum k2_status select_rows(struct k2_scan_stored *stored, struct k2_group_set *set,
-                                  struct k2_group_cursor *cursor,
-                                  const struct k2_stored_request *request,
-                                  struct selection *selection, struct k2_error *error)
+static void select_rows(struct k2_scan_stored *stored, const struct k2_group_cursor *cursor,
+                        struct selection *selection)
 {
     uint32_t base = stored->block * K2_BLOCK_ROWS;
     uint32_t stop = base + k2_group_cursor_block_rows(cursor, stored->block);
-    const struct k2_vector *commits = NULL;
-    *selection = (struct selection){.all = false};
+    selection->count = 0;
     while (stored->range < stored->range_count && stored->ranges[stored->range].begin < stop) {
         const struct k2_row_range *range = &stored->ranges[stored->range];
         uint32_t begin = range->begin > base ? range->begin : base;
         uint32_t end = range->end < stop ? range->end : stop;
-        if (stored->test_commits && commits == NULL) {
-            enum k2_status status =
-                k2_group_set_block(set, cursor, K2_SLOT_COMMIT, stored->block, &commits, error);
-            if (status != K2_OK) {
-                return status;
-            }
-        }
         for (uint32_t row = begin; row < end; row++) {
-            if (commits == NULL ||
-                ((uint64_t)commits->values[row - base] <= request->snapshot &&
-                 (uint64_t)commits->values[row - base] > request->commit_after)) {
-                selection->rows[selection->count++] = (uint16_t)(row - base);
-            }
+            selection->rows[selection->count++] = (uint16_t)(row - base);
         }
         if (range->end > stop) {
             break; // it reaches into the block behind
@@ -104,7 +102,6 @@ static enum k2_status select_rows(struct k2_scan_stored *stored, struct k2_group
         stored->range++;
     }
     selection->all = selection->count == stop - base;
-    return K2_OK;
 }
 
 // Moves the selected rows to the front. A vector may point into the group: then into the store.
@@ -194,8 +191,8 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
     while (stored->group < set->plan.group_count) {
         const struct k2_plan_group *group = &set->plan.groups[stored->group];
         if (!stored->entered &&
-            (group->commit_min > request->snapshot || group->commit_max <= request->commit_after ||
-             group->time_min_ns > request->last_ns || group->time_max_ns < request->first_ns)) {
+            (!k2_group_set_has_some(set, group) || group->time_min_ns > request->last_ns ||
+             group->time_max_ns < request->first_ns)) {
             stored->group++;
             continue;
         }
@@ -218,7 +215,7 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
             selection.all = true;
             selection.count = k2_group_cursor_block_rows(cursor, stored->block);
         } else {
-            status = select_rows(stored, set, cursor, request, &selection, error);
+            select_rows(stored, cursor, &selection);
         }
         if (status == K2_OK && selection.count > 0) {
             status = decode_block(stored, set, cursor, &selection, stores, vectors, error);

@@ -13,17 +13,15 @@ struct k2_scan_stored {
     size_t group;                // index in the plan
     bool entered;                // `whole` and `ranges` hold for the group
     bool whole;                  // every row of the group is wanted
-    bool test_commits;           // rows newer than the snapshot may be among them
     uint32_t block;              // the next one
     size_t entry;                // the one with the next block's first row
-    struct k2_row_range *ranges; // wanted rows by time and instrument, ascending
+    struct k2_row_range *ranges; // wanted rows by time, instrument and snapshot, ascending
     size_t range_count, range_capacity;
     size_t range; // the first that reaches into the next block
 };
 
 struct k2_stored_request {
-    int64_t first_ns, last_ns;       // inclusive both
-    uint64_t snapshot, commit_after; // commit_after < commit <= snapshot
+    int64_t first_ns, last_ns; // inclusive both
 };
 
 void k2_scan_stored_deinit(struct k2_scan_stored *stored);

@@ -102,36 +102,27 @@ static enum k2_status add_run(struct k2_scan_window *window, struct k2_window_ru
     return K2_OK;
 }
 
-// Adds the rows of `run` that `snapshot` sees.
+// Adds the rows of `run` that count.
 static enum k2_status add_visible(struct k2_scan_window *window, struct k2_group_set *set,
                                   struct k2_group_cursor *cursor, struct k2_window_run run,
-                                  uint64_t snapshot, struct k2_error *error)
+                                  struct k2_error *error)
 {
-    uint32_t end = run.first_row + run.row_count;
-    run.row_count = 0; // from here on: the visible rows that follow each other
+    uint32_t end = run.first_row + run.row_count, stop;
     enum k2_status status = K2_OK;
-    for (uint32_t row = run.first_row; status == K2_OK && row < end;) {
-        uint32_t base = row / K2_BLOCK_ROWS * K2_BLOCK_ROWS;
-        uint32_t stop = end - base < K2_BLOCK_ROWS ? end : base + K2_BLOCK_ROWS;
-        const struct k2_vector *commits;
-        status =
-            k2_group_set_block(set, cursor, K2_SLOT_COMMIT, row / K2_BLOCK_ROWS, &commits, error);
-        for (; status == K2_OK && row < stop; row++) {
-            if ((uint64_t)commits->values[row - base] <= snapshot) {
-                run.row_count++;
-                continue;
-            }
+    for (uint32_t row = run.first_row; status == K2_OK && row < end; row = stop) {
+        status = k2_group_set_visible(set, cursor, end, &row, &stop, error);
+        if (status == K2_OK) {
+            run.first_row = row;
+            run.row_count = stop - row;
             status = add_run(window, run, error);
-            run.first_row = row + 1;
-            run.row_count = 0;
         }
     }
-    return status == K2_OK ? add_run(window, run, error) : status;
+    return status;
 }
 
 static enum k2_status collect_group(struct k2_scan_window *window, struct k2_group_set *set,
                                     size_t group_index, int64_t first_ns, int64_t last_ns,
-                                    uint64_t snapshot, size_t room, struct k2_error *error)
+                                    size_t room, struct k2_error *error)
 {
     struct k2_group_cursor *cursor;
     enum k2_status status = k2_group_set_cursor(set, group_index, &cursor, error);
@@ -151,11 +142,7 @@ static enum k2_status collect_group(struct k2_scan_window *window, struct k2_gro
             continue;
         }
         struct k2_window_run run = {(uint32_t)group_index, wanted->number, begin, end - begin, 0};
-        if (cursor->group->commit_max <= snapshot) {
-            status = add_run(window, run, error);
-        } else {
-            status = add_visible(window, set, cursor, run, snapshot, error);
-        }
+        status = add_visible(window, set, cursor, run, error);
         if (window->row_count > room) {
             break;
         }
@@ -164,8 +151,8 @@ static enum k2_status collect_group(struct k2_scan_window *window, struct k2_gro
 }
 
 enum k2_status k2_scan_window_collect(struct k2_scan_window *window, struct k2_group_set *set,
-                                      int64_t first_ns, int64_t last_ns, uint64_t snapshot,
-                                      bool *fits, struct k2_error *error)
+                                      int64_t first_ns, int64_t last_ns, bool *fits,
+                                      struct k2_error *error)
 {
     window->run_count = 0;
     window->row_count = 0;
@@ -183,8 +170,8 @@ enum k2_status k2_scan_window_collect(struct k2_scan_window *window, struct k2_g
     for (size_t i = 0; i < set->plan.group_count && window->row_count <= room; i++) {
         const struct k2_plan_group *group = &set->plan.groups[i];
         if (group->time_min_ns <= last_ns && group->time_max_ns >= first_ns &&
-            group->commit_min <= snapshot) {
-            status = collect_group(window, set, i, first_ns, last_ns, snapshot, room, error);
+            k2_group_set_has_some(set, group)) {
+            status = collect_group(window, set, i, first_ns, last_ns, room, error);
         }
         if (status != K2_OK) {
             return status;

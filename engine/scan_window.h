@@ -57,11 +57,11 @@ void k2_scan_window_deinit(struct k2_scan_window *window); // also a zeroed one
 // How many rows fit.
 size_t k2_scan_window_room(const struct k2_scan_window *window);
 
-// Finds the rows with first_ns <= time <= last_ns that `snapshot` sees. `*fits` is false when they
+// Finds the rows with first_ns <= time <= last_ns that count. `*fits` is false when they
 // are more than fit: the caller tries a shorter range. One that can not be shorter always fits.
 K2_MUST_CHECK enum k2_status k2_scan_window_collect(struct k2_scan_window *window,
                                                     struct k2_group_set *set, int64_t first_ns,
-                                                    int64_t last_ns, uint64_t snapshot, bool *fits,
+                                                    int64_t last_ns, bool *fits,
                                                     struct k2_error *error);
 
 // Decodes what collect found and sorts it. `*fits` false: their texts take too much.
