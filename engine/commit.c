@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "engine/commit_log.h"
-#include "engine/dense.h"
 #include "engine/duplicates.h"
 #include "engine/engine_state.h"
+#include "engine/gap_ledger.h"
 #include "engine/instruments.h"
 #include "engine/publish.h"
 #include "engine/row_order.h"
@@ -22,8 +22,8 @@ struct part {
     uint32_t *conflicts; // owned
     size_t conflict_count;
     uint64_t duplicates, rejected;
-    struct k2_dense_changes *dense; // owned
-    struct k2_new_group group;      // once written
+    struct k2_ledger_changes *ledger; // owned
+    struct k2_new_group group;        // once written
 };
 
 struct k2_commit {
@@ -61,7 +61,7 @@ void k2_commit_abort(struct k2_commit *commit)
         k2_free(commit->parts[i].order);
         k2_free(commit->parts[i].fates);
         k2_free(commit->parts[i].conflicts);
-        k2_dense_changes_destroy(commit->parts[i].dense);
+        k2_ledger_changes_destroy(commit->parts[i].ledger);
     }
     if (commit != NULL) {
         k2_buffer_deinit(&commit->progress);
@@ -82,14 +82,14 @@ static struct part *part_of(struct k2_commit *commit, const struct k2_table *tab
 }
 
 static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
-                                 enum k2_numbering numbering, struct k2_error *error)
+                                 const struct k2_source *source, struct k2_error *error)
 {
     const struct k2_row_batch *batch = part->batch;
-    bool by_key = numbering != K2_NUMBERING_DENSE;
-    enum k2_status status = K2_OK;
-    if (numbering == K2_NUMBERING_DENSE) {
-        status =
-            k2_dense_find(engine, part->table, batch, part->fates, &by_key, &part->dense, error);
+    bool by_key = source->numbering != K2_NUMBERING_DENSE;
+    enum k2_status status =
+        k2_ledger_open(engine, part->table, source, batch, part->order, &part->ledger, error);
+    if (status == K2_OK && !by_key) {
+        k2_ledger_find(part->ledger, part->fates, &by_key);
     }
     if (status != K2_OK || !by_key) {
         return status;
@@ -103,9 +103,6 @@ static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
         part->fates[i] = part->fates[i] == K2_ROW_NEW ? fates[i] : part->fates[i];
     }
     k2_free(fates);
-    if (status == K2_OK && numbering != K2_NUMBERING_DENSE) {
-        status = k2_dense_note(engine, part->table, batch, part->fates, &part->dense, error);
-    }
     return status;
 }
 
@@ -132,6 +129,14 @@ enum k2_status k2_commit_add(struct k2_commit *commit, const struct k2_row_batch
                              enum k2_numbering numbering, struct k2_commit_outcome *outcome,
                              struct k2_error *error)
 {
+    const struct k2_source source = {.numbering = numbering};
+    return k2_commit_add_from(commit, batch, &source, outcome, error);
+}
+
+enum k2_status k2_commit_add_from(struct k2_commit *commit, const struct k2_row_batch *batch,
+                                  const struct k2_source *source, struct k2_commit_outcome *outcome,
+                                  struct k2_error *error)
+{
     const struct k2_table *table =
         k2_engine_table(commit->engine, k2_slice_of(batch->schema->table));
     assert(table != NULL && batch->row_count <= K2_GROUP_ROWS);
@@ -150,7 +155,10 @@ enum k2_status k2_commit_add(struct k2_commit *commit, const struct k2_row_batch
     }
     enum k2_status status = k2_row_order(batch, part->order, error);
     if (status == K2_OK) {
-        status = find_fates(commit->engine, part, numbering, error);
+        status = find_fates(commit->engine, part, source, error);
+    }
+    if (status == K2_OK) {
+        status = k2_ledger_note(part->ledger, part->fates, error);
     }
     if (status != K2_OK) {
         k2_error_annotate(error, "table %s", table->schema->table);
@@ -162,6 +170,7 @@ enum k2_status k2_commit_add(struct k2_commit *commit, const struct k2_row_batch
         .duplicates = part->duplicates,
         .conflicts = part->conflicts,
         .conflict_count = part->conflict_count,
+        .gave_up = k2_ledger_given_up(part->ledger),
     };
     return K2_OK;
 }
@@ -259,7 +268,7 @@ static enum k2_status index_part(struct k2_engine *engine, struct k2_store_txn *
         }
     }
     if (status == K2_OK) {
-        status = k2_dense_store(part->dense, txn, error);
+        status = k2_ledger_store(part->ledger, txn, error);
     }
     if (status == K2_OK) {
         status = k2_publish_count(txn, part->table, part->stored, part->duplicates, part->rejected,

@@ -7,22 +7,17 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/source.h"
 #include "format/segment/row_batch.h"
 
 struct k2_commit; // opaque
-
-// How the rows of a batch are numbered, which is how their duplicates are known (DESIGN 5).
-enum k2_numbering {
-    K2_NUMBERING_SPARSE = 0,  // ids with holes: probed by key
-    K2_NUMBERING_ORDINAL = 1, // place among the rows of the instrument at its timestamp
-    K2_NUMBERING_DENSE = 2,   // the venue counts every event: (instrument, epoch, sequence) alone
-};
 
 // What add found out about a batch. The arrays belong to the commit, until finish or abort.
 struct k2_commit_outcome {
     size_t stored, duplicates;
     const uint32_t *conflicts; // rows of the batch with the key of another row and other content
     size_t conflict_count;     // stored + duplicates + conflict_count = batch->row_count
+    size_t gave_up;            // counters that had too many gaps and are not dense any more
 };
 
 K2_MUST_CHECK enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **commit,
@@ -36,6 +31,13 @@ K2_MUST_CHECK enum k2_status k2_commit_add(struct k2_commit *commit,
                                            enum k2_numbering numbering,
                                            struct k2_commit_outcome *outcome,
                                            struct k2_error *error);
+
+// The same for a source that says more than how it numbers; borrowed until finish or abort.
+K2_MUST_CHECK enum k2_status k2_commit_add_from(struct k2_commit *commit,
+                                                const struct k2_row_batch *batch,
+                                                const struct k2_source *source,
+                                                struct k2_commit_outcome *outcome,
+                                                struct k2_error *error);
 
 // Both are copied.
 K2_MUST_CHECK enum k2_status k2_commit_set_progress(struct k2_commit *commit, struct k2_slice key,

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "engine/commit_log.h"
+#include "engine/domains.h"
 #include "engine/engine_state.h"
 #include "engine/file_io.h"
 #include "engine/garbage.h"
 #include "engine/index_records.h"
+#include "engine/ledger_history.h"
 #include "engine/volume.h"
 #include "format/base/alloc.h"
 
@@ -283,7 +285,10 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
     if (status == K2_OK) {
         status = k2_garbage_sweep(engine, error);
     }
-    return status == K2_OK ? k2_garbage_collect(engine, NULL, error) : status;
+    if (status == K2_OK) {
+        status = k2_garbage_collect(engine, NULL, error);
+    }
+    return status == K2_OK ? k2_ledger_recall(engine, error) : status;
 }
 
 static enum k2_status begin_reading(struct k2_engine *engine, struct k2_error *error)
@@ -362,6 +367,10 @@ void k2_engine_close(struct k2_engine *engine)
     for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
         k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);
         k2_free(engine->members[i].bits);
+        if (engine->domains[i] != NULL) {
+            k2_domains_deinit(engine->domains[i]);
+            k2_free(engine->domains[i]);
+        }
     }
     for (size_t i = 0; i < engine->old_schema_count; i++) {
         k2_schema_destroy(engine->old_schemas[i]);

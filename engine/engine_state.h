@@ -29,6 +29,8 @@ struct k2_member_set {
     size_t bit_count;
 };
 
+struct k2_domains;
+
 struct k2_engine {
     char *path; // owned
     enum k2_engine_mode mode;
@@ -53,6 +55,7 @@ struct k2_engine {
     uint32_t journal_sequence; // rows of `_log` that this run wrote
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
+    struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
     bool broken; // a commit ended unclear: refuse everything until it is opened again
 };
 

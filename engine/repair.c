@@ -10,6 +10,7 @@
 #include "engine/engine_state.h"
 #include "engine/file_io.h"
 #include "engine/journal.h"
+#include "engine/ledger_history.h"
 #include "engine/publish.h"
 #include "engine/repair_index.h"
 #include "engine/repair_losses.h"
@@ -353,12 +354,10 @@ static enum k2_status mend(struct repair *self, struct k2_store *store, struct k
         if (status == K2_OK) {
             status = k2_repair_index_segment(&self->salvage, gone->place.segment_id, txn, error);
         }
-        // The sequences of a dense source are learnt again from the rows that are left.
-        struct k2_index_key key = k2_index_key_id(gone->place.table, 2);
-        if (status == K2_OK) {
-            status =
-                k2_store_delete_prefix(txn, K2_STORE_SEQUENCE, k2_index_key_slice(&key), error);
-        }
+    }
+    // What is gone is missing from now on: the ledger is made again from the rows that are left.
+    if (status == K2_OK && self->gone_count > 0) {
+        status = k2_ledger_forget(txn, error);
     }
     if (status != K2_OK) {
         k2_store_abort(txn);
@@ -507,6 +506,15 @@ static enum k2_status mend_store(struct repair *self, struct k2_error *error)
     return status;
 }
 
+// A writer's start makes the gap ledger again, if it is to be.
+static enum k2_status recall_ledger(const char *path, struct k2_error *error)
+{
+    struct k2_engine *engine = NULL;
+    enum k2_status status = k2_engine_open(&engine, path, K2_ENGINE_WRITE, error);
+    k2_engine_close(engine);
+    return status;
+}
+
 enum k2_status k2_repair(const char *path, const struct k2_repair_options *options,
                          struct k2_repair_report *report, struct k2_error *error)
 {
@@ -542,5 +550,5 @@ enum k2_status k2_repair(const char *path, const struct k2_repair_options *optio
     if (self.lock >= 0) {
         (void)close(self.lock);
     }
-    return status;
+    return status == K2_OK && report->changed ? recall_ledger(path, error) : status;
 }

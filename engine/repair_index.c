@@ -5,15 +5,17 @@
 #include <sys/random.h>
 
 #include "engine/commit_log.h"
+#include "engine/domains.h"
 #include "engine/engine_state.h"
 #include "engine/group_rows.h"
 #include "engine/journal.h"
+#include "engine/ledger_history.h"
 #include "engine/policy.h"
 #include "engine/publish.h"
 #include "engine/text_arena.h"
 #include "format/base/alloc.h"
 
-enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS, ENTRY_POLICY };
+enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS, ENTRY_POLICY, ENTRY_DOMAIN };
 
 // A row of `_log`.
 struct entry {
@@ -53,6 +55,7 @@ static enum entry_kind kind_of(struct k2_slice symbol)
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_SCHEMA))  ? ENTRY_SCHEMA
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_COMMITS)) ? ENTRY_COMMITS
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_POLICY))  ? ENTRY_POLICY
+           : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_DOMAIN))  ? ENTRY_DOMAIN
                                                                      : ENTRY_OTHER;
 }
 
@@ -557,6 +560,64 @@ static enum k2_status put_policies(struct builder *self, struct k2_error *error)
     return status;
 }
 
+// The id of an instrument domain, by the names that stand in `_log`; 0: it has no rows any more.
+static enum k2_status find_instrument(struct builder *self, struct k2_slice name, uint32_t *id,
+                                      struct k2_error *error)
+{
+    struct k2_domain_part parts[K2_DOMAIN_COLUMNS];
+    struct k2_buffer key;
+    struct k2_slice value;
+    size_t count;
+    bool found = false;
+    enum k2_status status = k2_domain_name_read(name, parts, &count, error);
+    if (status != K2_OK || count != 2) {
+        return status;
+    }
+    k2_buffer_init(&key, 4096);
+    k2_put_bytes(&key, parts[0].value.data, parts[0].value.size_bytes);
+    k2_put_u8(&key, 0);
+    k2_put_bytes(&key, parts[1].value.data, parts[1].value.size_bytes);
+    status = k2_buffer_check(&key, "instrument", error);
+    if (status == K2_OK) {
+        status = k2_store_get(self->txn, K2_STORE_INSTRUMENT_NAME, k2_buffer_slice(&key), &found,
+                              &value, error);
+    }
+    *id = status == K2_OK && found ? (uint32_t)k2_index_number(value) : 0;
+    k2_buffer_deinit(&key);
+    return status;
+}
+
+// Domains come back in the order in which they were made; the ledger follows from the rows, when
+// the next writer opens the store.
+static enum k2_status put_domains(struct builder *self, struct k2_error *error)
+{
+    uint32_t named[K2_MAX_TABLES + 1] = {0};
+    enum k2_status status = K2_OK;
+    bool any = false;
+    for (size_t i = 0; i < self->entry_count && status == K2_OK; i++) {
+        const struct entry *entry = &self->entries[i];
+        uint16_t table = 0;
+        if (entry->kind != ENTRY_DOMAIN || entry->value.size_bytes == 0) {
+            continue;
+        }
+        status = find_table(self, entry->name, &table, error);
+        struct k2_slice name = {entry->value.data + 1, entry->value.size_bytes - 1};
+        struct k2_domain_record record = {.since = (uint64_t)entry->number};
+        uint32_t domain = 0;
+        if (status == K2_OK && entry->value.data[0] == 0) {
+            status = find_instrument(self, name, &domain, error);
+        } else if (status == K2_OK && table <= K2_MAX_TABLES) {
+            record.name = name;
+            domain = K2_NAMED_DOMAIN | named[table]++;
+        }
+        if (status == K2_OK && table != 0 && domain != 0) {
+            status = k2_domain_store(self->txn, table, domain, &record, error);
+            any = true;
+        }
+    }
+    return status == K2_OK && any ? k2_ledger_forget(self->txn, error) : status;
+}
+
 static enum k2_status put_meta(struct builder *self, struct k2_error *error)
 {
     static const uint8_t none[16];
@@ -589,7 +650,8 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
         return status;
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
-        read_journal, put_tables, put_groups, put_commits, put_tags, put_policies, put_meta,
+        read_journal, put_tables,   put_groups,  put_commits,
+        put_tags,     put_policies, put_domains, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {
         status = steps[i](&self, error);

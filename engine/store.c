@@ -27,11 +27,15 @@ static const char *const table_names[K2_STORE_TABLE_COUNT] = {
     [K2_STORE_MEMBER] = "member",
     [K2_STORE_COUNTER] = "counter",
     [K2_STORE_PROGRESS] = "progress",
-    [K2_STORE_SEQUENCE] = "sequence",
+    [K2_STORE_SEQUENCE] = "sequence_state",
     [K2_STORE_COMMIT] = "commit",
     [K2_STORE_TAG] = "tag",
     [K2_STORE_RETIRED] = "retired",
     [K2_STORE_POLICY] = "policy",
+    [K2_STORE_DOMAIN] = "domain",
+    [K2_STORE_DOMAIN_USER] = "domain_user",
+    [K2_STORE_GAP] = "gap",
+    [K2_STORE_GAP_CLOSED] = "gap_closed",
 };
 
 struct k2_store {
@@ -313,9 +317,11 @@ enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn, enum k2_store_ta
         return fail(error, code, "cannot open a cursor");
     }
     MDB_val key = value_of(prefix), stored;
-    code = mdb_cursor_get(cursor, &key, &stored, MDB_SET_RANGE);
-    while (code == 0 && key.mv_size >= prefix.size_bytes &&
-           memcmp(key.mv_data, prefix.data, prefix.size_bytes) == 0) {
+    bool all = prefix.size_bytes == 0;
+    code = mdb_cursor_get(cursor, &key, &stored, all ? MDB_FIRST : MDB_SET_RANGE);
+    while (code == 0 &&
+           (all || (key.mv_size >= prefix.size_bytes &&
+                    memcmp(key.mv_data, prefix.data, prefix.size_bytes) == 0))) {
         code = mdb_cursor_del(cursor, 0);
         if (code == 0) { // the cursor stands at the next entry
             code = mdb_cursor_get(cursor, &key, &stored, MDB_GET_CURRENT);

@@ -23,11 +23,15 @@ enum k2_store_table {
     K2_STORE_MEMBER,          // table, instrument -> first snapshot
     K2_STORE_COUNTER,         // table -> struct k2_counter_record
     K2_STORE_PROGRESS,        // opaque key -> opaque value
-    K2_STORE_SEQUENCE,        // table, instrument, epoch -> interval set (dense sources)
+    K2_STORE_SEQUENCE,        // table, page, epoch -> states of 64 counters (ledger_records.h)
     K2_STORE_COMMIT,          // chunk of 256 commits -> packed records
     K2_STORE_TAG,             // name -> snapshot
     K2_STORE_RETIRED,         // transaction, segment -> nothing
     K2_STORE_POLICY,          // table -> struct k2_policy
+    K2_STORE_DOMAIN,          // table, domain -> since, name (domains.h); 0: figures of the ledger
+    K2_STORE_DOMAIN_USER,     // table, instrument, named domain -> first snapshot
+    K2_STORE_GAP,             // table, domain, epoch, last missing -> struct k2_sequence_gap
+    K2_STORE_GAP_CLOSED,      // table, domain, closing snapshot, epoch, last -> the same
     K2_STORE_TABLE_COUNT,
 };
 
@@ -57,7 +61,7 @@ K2_MUST_CHECK enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_stor
 K2_MUST_CHECK enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table table,
                                              struct k2_slice key, struct k2_error *error);
 
-// Deletes all entries whose key begins with `prefix`.
+// Deletes all entries whose key begins with `prefix`; all entries if it is empty.
 K2_MUST_CHECK enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn,
                                                     enum k2_store_table table,
                                                     struct k2_slice prefix, struct k2_error *error);
