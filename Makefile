@@ -62,7 +62,7 @@ $(OBJ)/%.o: %.c Makefile | build/.deps
 $(OBJ)/format/schema/schema_builtin.o: $(wildcard format/schema/*.avsc)
 $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
 $(OBJ)/format/codec/%_avx512.o: CFLAGS += -mavx2 -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl \
-    -mavx512vbmi
+    -mavx512vbmi -mavx512vbmi2 -mavx512vpopcntdq
 ifeq ($(SAN),)
 $(OBJ)/format/codec/%.o $(OBJ)/format/arrow/%.o: CFLAGS += -O3
 endif

@@ -207,9 +207,34 @@ static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
     return !reader->truncated;
 }
 
+bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_scale *scale,
+                    uint64_t *values)
+{
+    struct k2_bins_tree tree = {0};
+    struct k2_byte_reader reader = {.rest = payload};
+    tree.bin_count = k2_read_u8(&reader);
+    uint32_t topology = k2_read_u32(&reader);
+    if (reader.truncated || tree.bin_count < 2 || tree.bin_count > K2_BINS_MOST ||
+        !read_topology(&tree, topology) || !read_bins(&tree, &reader)) {
+        return false;
+    }
+    struct k2_bins_scale rest = *scale;
+    for (unsigned bin = 0; bin < tree.bin_count; bin++) {
+        tree.bases[bin] = tree.bases[bin] * scale->divisor + (scale->sums ? 0 : scale->base);
+    }
+    rest.base = scale->sums ? scale->base : 0;
+    // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
+    uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
+    size_t size =
+        reader.rest.size_bytes < BITS_BYTES_MOST ? reader.rest.size_bytes : (size_t)BITS_BYTES_MOST;
+    memcpy(bits, reader.rest.data, size);
+    memset(bits + size, 0, K2_BINS_PADDING_BYTES);
+    return k2_bitpack_selected()->bins(&tree, &rest, bits, size, count, values);
+}
+
 // Where each bitmap begins, and how many bits the bitmaps and the offsets have.
-static bool measure(struct k2_bins_tree *tree, const uint8_t *bits, size_t size, size_t count,
-                    size_t *bitmap_bytes)
+static bool measure(const struct k2_bins_tree *tree, const uint8_t *bits, size_t size, size_t count,
+                    uint32_t *starts, size_t *bitmap_bytes)
 {
     uint32_t counts[K2_BINS_LEAF + K2_BINS_MOST] = {(uint32_t)count};
     uint32_t bit = 0;
@@ -218,7 +243,7 @@ static bool measure(struct k2_bins_tree *tree, const uint8_t *bits, size_t size,
             return false;
         }
         uint32_t ones = count_ones(bits, bit, counts[node]);
-        tree->starts[node] = bit;
+        starts[node] = bit;
         bit += counts[node];
         counts[tree->children[node][0]] = counts[node] - ones;
         counts[tree->children[node][1]] = ones;
@@ -231,47 +256,31 @@ static bool measure(struct k2_bins_tree *tree, const uint8_t *bits, size_t size,
     return (offset_bits + 7) / 8 <= size - *bitmap_bytes;
 }
 
-bool k2_bins_decode(struct k2_slice payload, size_t count, uint64_t *values)
-{
-    struct k2_bins_tree tree = {0};
-    struct k2_byte_reader reader = {.rest = payload};
-    tree.bin_count = k2_read_u8(&reader);
-    uint32_t topology = k2_read_u32(&reader);
-    if (reader.truncated || tree.bin_count < 2 || tree.bin_count > K2_BINS_MOST ||
-        !read_topology(&tree, topology) || !read_bins(&tree, &reader)) {
-        return false;
-    }
-    // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
-    uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
-    size_t size =
-        reader.rest.size_bytes < BITS_BYTES_MOST ? reader.rest.size_bytes : (size_t)BITS_BYTES_MOST;
-    memcpy(bits, reader.rest.data, size);
-    memset(bits + size, 0, K2_BINS_PADDING_BYTES);
-    size_t bitmap_bytes;
-    if (!measure(&tree, bits, size, count, &bitmap_bytes)) {
-        return false;
-    }
-    k2_bitpack_selected()->bins(&tree, bits, bits + bitmap_bytes, count, values);
-    return true;
-}
-
-void k2_bins_scalar(const struct k2_bins_tree *tree, const uint8_t *bitmaps, const uint8_t *offsets,
-                    size_t count, uint64_t *values)
+bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
+                    const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
     uint32_t places[K2_BINS_NODES_MOST];
+    size_t bitmap_bytes;
+    if (!measure(tree, bits, size_bytes, count, places, &bitmap_bytes)) {
+        return false;
+    }
+    const uint8_t *offsets = bits + bitmap_bytes;
+    uint64_t sum = scale->base;
     size_t bit = 0;
-    memcpy(places, tree->starts, (tree->bin_count - 1) * sizeof places[0]);
     for (size_t row = 0; row < count; row++) {
         unsigned node = 0;
         while (node < K2_BINS_LEAF) {
             uint32_t at = places[node]++;
-            node = tree->children[node][bitmaps[at / 8] >> at % 8 & 1];
+            node = tree->children[node][bits[at / 8] >> at % 8 & 1];
         }
         unsigned bin = node - K2_BINS_LEAF;
         uint64_t mask = ((uint64_t)1 << tree->widths[bin]) - 1;
-        values[row] = tree->bases[bin] + (load_word(offsets + bit / 8) >> bit % 8 & mask);
+        uint64_t offset = load_word(offsets + bit / 8) >> bit % 8 & mask;
+        values[row] = sum + tree->bases[bin] + scale->divisor * offset;
+        sum = scale->sums ? values[row] : sum;
         bit += tree->widths[bin];
     }
+    return true;
 }
 
 // The codecs
@@ -312,44 +321,14 @@ static void bins_delta_encode(struct k2_block_plan *plan, struct k2_block_entry 
     k2_bins_encode(&plan->bins[K2_PATCH_DELTAS], plan->deltas, plan->count, out);
 }
 
-// values[i] = base + divisor * the sum up to and with i. Four at a time, so that each step waits
-// for one addition only; the values may have three more behind the last.
-static void sum_up(uint64_t *values, size_t count, uint64_t base, uint64_t divisor)
-{
-    for (size_t i = 0; i < count; i += 4) {
-        uint64_t first = divisor * values[i];
-        uint64_t second = first + divisor * values[i + 1];
-        uint64_t third = divisor * values[i + 2];
-        uint64_t fourth = third + divisor * values[i + 3];
-        values[i] = base + first;
-        values[i + 1] = base + second;
-        values[i + 2] = base + second + third;
-        values[i + 3] = base + second + fourth;
-        base += second + fourth;
-    }
-}
-
 static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_slice payload,
                                   int64_t *values, size_t value_count, struct k2_error *error)
 {
-    uint64_t *unsigned_values = (uint64_t *)values;
-    uint64_t base = (uint64_t)entry->base;
-    uint64_t divisor = entry->divisor;
-    if (!k2_bins_decode(payload, value_count, unsigned_values)) {
+    struct k2_bins_scale scale = {(uint64_t)entry->base, entry->divisor,
+                                  entry->codec == K2_CODEC_BINS_DELTA};
+    if (!k2_bins_decode(payload, value_count, &scale, (uint64_t *)values)) {
         return k2_fail(error, K2_CORRUPT, "%s block: %zu bytes are not one",
                        k2_codec_name(entry->codec), payload.size_bytes);
-    }
-    if (entry->codec == K2_CODEC_BINS_DELTA) {
-        memset(unsigned_values + value_count, 0, 3 * sizeof *unsigned_values);
-        sum_up(unsigned_values, value_count, base, divisor);
-    } else if (divisor == 1) {
-        for (size_t i = 0; i < value_count; i++) {
-            unsigned_values[i] += base;
-        }
-    } else {
-        for (size_t i = 0; i < value_count; i++) {
-            unsigned_values[i] = base + divisor * unsigned_values[i];
-        }
     }
     return K2_OK;
 }

@@ -12,7 +12,7 @@ enum {
     K2_BINS_NODES_MOST = K2_BINS_MOST - 1, // inner nodes of the tree
     K2_BINS_WIDTH_MOST = 56,               // so that an offset lies in 8 bytes from any bit
     K2_BINS_LEAF = 16,                     // added to the number of a bin
-    K2_BINS_PADDING_BYTES = 128,           // readable behind the bits that kernels get
+    K2_BINS_PADDING_BYTES = 576,           // readable behind the bits that kernels get
 };
 
 // Inner nodes and bins are numbered breadth first, side 0 before side 1.
@@ -20,8 +20,15 @@ struct k2_bins_tree {
     unsigned bin_count;
     uint8_t children[K2_BINS_NODES_MOST][2]; // an inner node, or K2_BINS_LEAF + a bin
     uint8_t widths[K2_BINS_MOST];
-    uint64_t bases[K2_BINS_MOST];        // of no meaning behind the last bin, as widths
-    uint32_t starts[K2_BINS_NODES_MOST]; // bit at which the bitmap of a node begins; for decoding
+    uint64_t bases[K2_BINS_MOST]; // of no meaning behind the last bin, as widths
+};
+
+// What becomes of the values of bins: base + divisor * value, or, with `sums`, base + divisor * the
+// sum of the values so far. Kernels get trees whose bases have been multiplied already and, without
+// `sums`, have `base` in them, which then is 0 here.
+struct k2_bins_scale {
+    uint64_t base, divisor;
+    bool sums;
 };
 
 // The bins that were chosen for the values of a block.
@@ -43,12 +50,13 @@ void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, siz
                     struct k2_buffer *out);
 
 // Reads the values into `values`, which has room for 64 more; false for bytes that lead outside.
-bool k2_bins_decode(struct k2_slice payload, size_t count, uint64_t *values);
+bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_scale *scale,
+                    uint64_t *values);
 
-// The kernels: `bitmaps` and `offsets` have K2_BINS_PADDING_BYTES more than the tree asks for.
-typedef void k2_bins_kernel(const struct k2_bins_tree *tree, const uint8_t *bitmaps,
-                            const uint8_t *offsets, size_t count, uint64_t *values);
+// The kernels. `bits` are bitmaps and offsets, `size_bytes` of them, and K2_BINS_PADDING_BYTES
+// more that may be read. False when the tree asks for more than there is.
+typedef bool k2_bins_kernel(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
+                            const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values);
 k2_bins_kernel k2_bins_scalar;
 k2_bins_kernel k2_bins_avx2;
 k2_bins_kernel k2_bins_avx512;
-bool k2_bins_avx512_usable(void); // by this build and this machine

@@ -1,6 +1,9 @@
-// The first half of decoding BINS on machines with BMI2, shared by their kernels: the tree is
-// walked for 64 rows at a time, as masks.
+// The first half of decoding BINS on machines with BMI2, for the kernel files that are compiled
+// for one: the tree is walked a node at a time, 64 rows in a word, as masks.
 #pragma once
+
+#include <immintrin.h>
+#include <string.h>
 
 #include "format/codec/bins.h"
 
@@ -9,6 +12,75 @@ enum {
     K2_BINS_WORDS = K2_BITPACK_VALUES / 64,
 };
 
-// planes[i][k]: bit k of the numbers of the bins of rows 64 i to 64 i + 63; 0 behind the last row.
-void k2_bins_walk(const struct k2_bins_tree *tree, const uint8_t *bitmaps, size_t count,
-                  uint64_t planes[K2_BINS_WORDS][K2_BINS_PLANES]);
+struct k2_bins_walk {
+    _Alignas(64) uint64_t planes[K2_BINS_PLANES][K2_BINS_WORDS]; // bit k of the rows' bins
+    // The rows that come to an inner node or, from K2_BINS_LEAF on, to a bin.
+    _Alignas(64) uint64_t masks[K2_BINS_LEAF + K2_BINS_MOST][K2_BINS_WORDS];
+};
+
+static inline uint64_t k2_bins_load_word(const uint8_t *bytes)
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value); // these machines are little-endian
+    return value;
+}
+
+// 64 bits from any bit on; reads 9 bytes. In two steps, so that no shift is by 64.
+static inline uint64_t k2_bins_load_bits(const uint8_t *bytes, size_t bit)
+{
+    uint64_t word = k2_bins_load_word(bytes + bit / 8) >> bit % 8;
+    return word | (uint64_t)bytes[bit / 8 + 8] << 1 << (63 - bit % 8);
+}
+
+// The bits of a bin's number are collected from the bins that have them.
+static inline void k2_bins_collect(struct k2_bins_walk *walk)
+{
+    uint64_t(*bins)[K2_BINS_WORDS] = walk->masks + K2_BINS_LEAF;
+    for (size_t i = 0; i < K2_BINS_WORDS; i++) {
+        uint64_t twelve_up = bins[12][i] | bins[13][i] | bins[14][i] | bins[15][i];
+        uint64_t odd_low = bins[1][i] | bins[3][i] | bins[5][i] | bins[7][i];
+        uint64_t two_low = bins[2][i] | bins[3][i] | bins[6][i] | bins[7][i];
+        walk->planes[0][i] = odd_low | bins[9][i] | bins[11][i] | bins[13][i] | bins[15][i];
+        walk->planes[1][i] = two_low | bins[10][i] | bins[11][i] | bins[14][i] | bins[15][i];
+        walk->planes[2][i] = bins[4][i] | bins[5][i] | bins[6][i] | bins[7][i] | twelve_up;
+        walk->planes[3][i] = bins[8][i] | bins[9][i] | bins[10][i] | bins[11][i] | twelve_up;
+    }
+}
+
+// Gives the bytes of the bitmaps, or SIZE_MAX when they would pass `size_bytes`. A node reads up
+// to 137 bytes behind where it begins before that is found.
+static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const uint8_t *bits,
+                                       size_t size_bytes, size_t count, struct k2_bins_walk *walk)
+{
+    size_t words = (count + 63) / 64;
+    size_t bit = 0;
+    if (words < K2_BINS_WORDS) {
+        memset(walk, 0, sizeof *walk);
+    }
+    for (size_t i = 0; i < words; i++) {
+        walk->masks[0][i] = UINT64_MAX;
+    }
+    if (count % 64 != 0) {
+        walk->masks[0][words - 1] = ((uint64_t)1 << count % 64) - 1;
+    }
+    // Bins that are not there have no rows.
+    memset(walk->masks[K2_BINS_LEAF + tree->bin_count], 0,
+           (K2_BINS_MOST - tree->bin_count) * sizeof walk->masks[0]);
+    for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
+        const uint64_t *masks = walk->masks[node];
+        uint64_t *zeros = walk->masks[tree->children[node][0]];
+        uint64_t *ones = walk->masks[tree->children[node][1]];
+        for (size_t i = 0; i < words; i++) {
+            uint64_t mask = masks[i];
+            uint64_t one = _pdep_u64(k2_bins_load_bits(bits, bit), mask);
+            bit += (size_t)__builtin_popcountll(mask);
+            zeros[i] = mask & ~one;
+            ones[i] = one;
+        }
+        if (bit > size_bytes * 8) {
+            return SIZE_MAX;
+        }
+    }
+    k2_bins_collect(walk);
+    return (bit + 7) / 8;
+}

@@ -86,11 +86,26 @@ static void scalar_unpack_sum(const uint8_t *packed, size_t count, unsigned widt
     }
 }
 
+static void scalar_spread(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
+{
+    const int64_t *run = runs - 1;
+    for (size_t first = 0; first < count; first += 64) {
+        size_t rows = count - first < 64 ? count - first : 64;
+        uint64_t word = words[first / 64];
+        for (size_t i = 0; i < rows; i++, word >>= 1) {
+            run += word & 1;
+            values[first + i] = *run;
+        }
+    }
+}
+
 const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .name = "scalar",
     .pack = scalar_pack,
     .unpack = scalar_unpack,
     .unpack_sum = scalar_unpack_sum,
+    .spread = scalar_spread,
+    .look_up = loop_look_up,
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct k2_bins_tree;
+struct k2_bins_scale;
 
 enum {
     K2_BITPACK_LANES = 16,
@@ -49,15 +50,23 @@ struct k2_bitpack_kernels {
     // The range of values[i] - values[i - 1], i >= 1, of count >= 2 values; wraps.
     void (*delta_range)(const uint64_t *values, size_t count, int64_t *min, int64_t *max);
 
+    // values[i] = runs[ones among the bits 0 to i of `words` - 1]; the first bit is one. Reads up
+    // to 8 runs behind the last, writes up to 7 values behind it.
+    void (*spread)(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values);
+
+    // values[i] = table[values[i] % 256]; reads and writes up to 7 behind the last.
+    void (*look_up)(const int64_t *table, size_t count, int64_t *values);
+
     // Decodes BINS, see bins.h.
-    void (*bins)(const struct k2_bins_tree *tree, const uint8_t *bitmaps, const uint8_t *offsets,
-                 size_t count, uint64_t *values);
+    bool (*bins)(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
+                 const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values);
 };
 
 extern const struct k2_bitpack_kernels k2_bitpack_scalar; // the reference
 extern const struct k2_bitpack_kernels k2_bitpack_avx2;
-bool k2_bitpack_avx2_usable(void);                        // by this build and this machine
-extern const struct k2_bitpack_kernels k2_bitpack_avx512; // AVX2, but for BINS
+extern const struct k2_bitpack_kernels k2_bitpack_avx512;
+bool k2_bitpack_avx2_usable(void); // by this build and this machine
+bool k2_bitpack_avx512_usable(void);
 
 // The kernels that k2_codec_select chose, else the best usable ones.
 const struct k2_bitpack_kernels *k2_bitpack_selected(void);

@@ -175,27 +175,40 @@ static void avx2_unpack_sum(const uint8_t *packed, size_t count, unsigned width,
     }
 }
 
+// Which run each of four rows takes, by the bits of rows 1 to 3: numbers of 32-bit halves.
+static const struct {
+    _Alignas(32) uint32_t halves[8];
+} spread_places[8] = {
+    {{0, 1, 0, 1, 0, 1, 0, 1}}, {{0, 1, 2, 3, 2, 3, 2, 3}}, {{0, 1, 0, 1, 2, 3, 2, 3}},
+    {{0, 1, 2, 3, 4, 5, 4, 5}}, {{0, 1, 0, 1, 0, 1, 2, 3}}, {{0, 1, 2, 3, 2, 3, 4, 5}},
+    {{0, 1, 0, 1, 2, 3, 4, 5}}, {{0, 1, 2, 3, 4, 5, 6, 7}},
+};
+
+// Four rows take runs from the one before them, or from their first one when that begins with
+// them: so they lie in one register.
+static void avx2_spread(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
+{
+    const int64_t *run = runs - 1;
+    for (size_t first = 0; first < count; first += 4) {
+        uint64_t bits = words[first / 64] >> first % 64 & 15;
+        __m256i places = _mm256_load_si256((const void *)spread_places[bits >> 1].halves);
+        __m256i four = _mm256_loadu_si256((const void *)(run + (bits & 1)));
+        _mm256_storeu_si256((void *)(values + first), _mm256_permutevar8x32_epi32(four, places));
+        run += __builtin_popcountll(bits);
+    }
+}
+
 const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .name = "avx2",
     .pack = avx2_pack,
     .unpack = avx2_unpack,
     .unpack_sum = avx2_unpack_sum,
+    .spread = avx2_spread,
+    .look_up = loop_look_up,
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,
     .bins = k2_bins_avx2,
-};
-
-// Packing gains little from wider vectors; BINS gains much.
-const struct k2_bitpack_kernels k2_bitpack_avx512 = {
-    .name = "avx512",
-    .pack = avx2_pack,
-    .unpack = avx2_unpack,
-    .unpack_sum = avx2_unpack_sum,
-    .range = loop_range,
-    .divide = loop_divide,
-    .delta_range = loop_delta_range,
-    .bins = k2_bins_avx512,
 };
 
 #else // a machine without AVX2: the name stays, for the table of instruction sets
@@ -206,6 +219,5 @@ bool k2_bitpack_avx2_usable(void)
 }
 
 const struct k2_bitpack_kernels k2_bitpack_avx2 = {.name = "avx2"};
-const struct k2_bitpack_kernels k2_bitpack_avx512 = {.name = "avx512"};
 
 #endif

@@ -67,3 +67,10 @@ static inline void loop_delta_range(const uint64_t *values, size_t count, int64_
     *min = least;
     *max = greatest;
 }
+
+static inline void loop_look_up(const int64_t *table, size_t count, int64_t *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i] = table[values[i] & 255];
+    }
+}

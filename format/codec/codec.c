@@ -20,10 +20,10 @@ static _Atomic(const struct k2_bitpack_kernels *) selected;
 
 static const struct k2_bitpack_kernels *best_kernels(void)
 {
-    if (!k2_bitpack_avx2_usable()) {
-        return &k2_bitpack_scalar;
+    if (k2_bitpack_avx512_usable()) {
+        return &k2_bitpack_avx512;
     }
-    return k2_bins_avx512_usable() ? &k2_bitpack_avx512 : &k2_bitpack_avx2;
+    return k2_bitpack_avx2_usable() ? &k2_bitpack_avx2 : &k2_bitpack_scalar;
 }
 
 const struct k2_bitpack_kernels *k2_bitpack_selected(void)
@@ -39,14 +39,13 @@ const struct k2_bitpack_kernels *k2_bitpack_selected(void)
 
 bool k2_codec_select(const char *instruction_set)
 {
-    bool has_avx2 = k2_bitpack_avx2_usable();
     const struct {
         const struct k2_bitpack_kernels *kernels;
         bool usable;
     } sets[] = {
         {&k2_bitpack_scalar, true},
-        {&k2_bitpack_avx2, has_avx2},
-        {&k2_bitpack_avx512, has_avx2 && k2_bins_avx512_usable()},
+        {&k2_bitpack_avx2, k2_bitpack_avx2_usable()},
+        {&k2_bitpack_avx512, k2_bitpack_avx512_usable()},
     };
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         if (sets[i].usable && strcmp(instruction_set, sets[i].kernels->name) == 0) {

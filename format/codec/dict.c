@@ -136,9 +136,7 @@ static enum k2_status dict_decode(const struct k2_block_entry *entry, struct k2_
         distinct[i] = entry->base;
     }
     k2_bitunpack(payload.data, value_count, entry->width_bits, 0, 1, values);
-    for (size_t i = 0; i < value_count; i++) {
-        values[i] = distinct[values[i] & (K2_DICT_VALUES - 1)];
-    }
+    k2_bitpack_selected()->look_up(distinct, value_count, values);
     return K2_OK;
 }
 

@@ -139,19 +139,6 @@ static size_t read_bitmap(struct k2_byte_reader *reader, size_t count, uint64_t 
     return runs;
 }
 
-static void spread_runs(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
-{
-    const int64_t *run = runs - 1;
-    for (size_t first = 0; first < count; first += 64) {
-        size_t rows = count - first < 64 ? count - first : 64;
-        uint64_t word = words[first / 64];
-        for (size_t i = 0; i < rows; i++, word >>= 1) {
-            run += word & 1;
-            values[first + i] = *run;
-        }
-    }
-}
-
 static enum k2_status mask_decode(const struct k2_block_entry *entry, struct k2_slice payload,
                                   int64_t *values, size_t value_count, struct k2_error *error)
 {
@@ -174,7 +161,7 @@ static enum k2_status mask_decode(const struct k2_block_entry *entry, struct k2_
         k2_patched_unpack(&patched, run_count, entry->width_bits, (uint64_t)entry->base,
                           entry->divisor, runs);
     }
-    spread_runs(words, runs, value_count, values);
+    k2_bitpack_selected()->spread(words, runs, value_count, values);
     return K2_OK;
 }
 

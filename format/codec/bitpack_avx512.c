@@ -1,0 +1,224 @@
+// The kernels for machines with AVX-512, as of Ice Lake and Zen 4: eight lanes in a register, and
+// one instruction for a shift over two words.
+#include "format/codec/bitpack.h"
+
+#include "format/codec/bins.h"
+#include "format/codec/bitpack_loops.h"
+
+#if defined(__AVX512VBMI__) && defined(__AVX512VBMI2__) && defined(__AVX512VPOPCNTDQ__) &&         \
+    defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__BMI2__)
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+bool k2_bitpack_avx512_usable(void)
+{
+    return k2_bitpack_avx2_usable() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq");
+}
+
+enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; all below 2^32; any
+
+INLINE enum scaling scaling_of(unsigned width, uint64_t divisor)
+{
+    if (divisor == 1) {
+        return SCALE_NONE;
+    }
+    return width <= 32 && divisor <= UINT32_MAX ? SCALE_SHORT : SCALE_LONG;
+}
+
+static void avx512_pack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)
+{
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    for (size_t half = 0; half < 2; half++) {
+        uint8_t *out = packed + half * sizeof(__m512i);
+        const uint64_t *in = values + half * 8;
+        __m512i word = _mm512_setzero_si512();
+        unsigned shift = 0;
+        for (size_t row = 0; row < rows; row++, in += K2_BITPACK_LANES) {
+            __m512i value = _mm512_loadu_si512(in);
+            word = _mm512_or_si512(word, _mm512_sll_epi64(value, _mm_cvtsi32_si128((int)shift)));
+            shift += width;
+            if (shift >= 64) {
+                _mm512_storeu_si512(out, word);
+                out += K2_BITPACK_WORD_BYTES;
+                shift -= 64;
+                // A shift by 64 gives zero, as it should when nothing is left over.
+                unsigned taken = shift == 0 ? 64 : width - shift;
+                word = _mm512_srl_epi64(value, _mm_cvtsi32_si128((int)taken));
+            }
+        }
+        if (shift > 0) {
+            _mm512_storeu_si512(out, word);
+        }
+    }
+}
+
+struct row_reader {
+    const uint8_t *packed;
+    size_t last_word; // of a lane
+    unsigned width;
+    __m512i mask, divisor;
+};
+
+INLINE struct row_reader open_rows(const uint8_t *packed, size_t count, unsigned width,
+                                   uint64_t divisor)
+{
+    size_t rows = (count + K2_BITPACK_LANES - 1) / K2_BITPACK_LANES;
+    uint64_t mask = width == 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+    return (struct row_reader){packed, (rows * width - 1) / 64, width,
+                               _mm512_set1_epi64((long long)mask),
+                               _mm512_set1_epi64((long long)divisor)};
+}
+
+// Half of a row, which begins at `bit` of its lanes. Behind the last word there is none: whatever
+// stands for it is masked away.
+INLINE __m512i read_half(const struct row_reader *reader, size_t bit, size_t half,
+                         enum scaling scaling)
+{
+    size_t word = bit / 64;
+    size_t next = word < reader->last_word ? word + 1 : word;
+    const uint8_t *lanes = reader->packed + half * sizeof(__m512i);
+    __m512i low = _mm512_loadu_si512(lanes + word * K2_BITPACK_WORD_BYTES);
+    __m512i high = _mm512_loadu_si512(lanes + next * K2_BITPACK_WORD_BYTES);
+    __m512i value = _mm512_shrdv_epi64(low, high, _mm512_set1_epi64((long long)(bit % 64)));
+    value = _mm512_and_si512(value, reader->mask);
+    if (scaling == SCALE_SHORT) {
+        value = _mm512_mul_epu32(value, reader->divisor);
+    } else if (scaling == SCALE_LONG) {
+        value = _mm512_mullo_epi64(value, reader->divisor);
+    }
+    return value;
+}
+
+INLINE void unpack_rows(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                        uint64_t divisor, int64_t *values, enum scaling scaling)
+{
+    struct row_reader reader = open_rows(packed, count, width, divisor);
+    __m512i bases = _mm512_set1_epi64((long long)base);
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
+        for (size_t half = 0; half < 2; half++) {
+            __m512i value = read_half(&reader, bit, half, scaling);
+            _mm512_storeu_si512(values + i + half * 8, _mm512_add_epi64(value, bases));
+        }
+    }
+}
+
+static void avx512_unpack(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                          uint64_t divisor, int64_t *values)
+{
+    switch (scaling_of(width, divisor)) {
+    case SCALE_NONE:
+        unpack_rows(packed, count, width, base, divisor, values, SCALE_NONE);
+        break;
+    case SCALE_SHORT:
+        unpack_rows(packed, count, width, base, divisor, values, SCALE_SHORT);
+        break;
+    case SCALE_LONG:
+        unpack_rows(packed, count, width, base, divisor, values, SCALE_LONG);
+        break;
+    }
+}
+
+// Sums up to and with each of the eight.
+INLINE __m512i prefix_sums(__m512i value)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    value = _mm512_add_epi64(value, _mm512_alignr_epi64(value, zero, 7));
+    value = _mm512_add_epi64(value, _mm512_alignr_epi64(value, zero, 6));
+    return _mm512_add_epi64(value, _mm512_alignr_epi64(value, zero, 4));
+}
+
+INLINE void unpack_sum_rows(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                            uint64_t divisor, uint64_t slope, int64_t *values, enum scaling scaling)
+{
+    struct row_reader reader = open_rows(packed, count, width, divisor);
+    // What the slope adds to each value of a row, and to the row after it.
+    const __m512i places = _mm512_set_epi64(8, 7, 6, 5, 4, 3, 2, 1);
+    __m512i slopes = _mm512_mullo_epi64(places, _mm512_set1_epi64((long long)slope));
+    __m512i half_slope = _mm512_set1_epi64((long long)(slope * 8));
+    const __m512i last = _mm512_set1_epi64(7);
+    __m512i sum = _mm512_add_epi64(_mm512_set1_epi64((long long)base), slopes);
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
+        // Both halves by themselves first, so that only one addition waits for the row before.
+        __m512i low = prefix_sums(read_half(&reader, bit, 0, scaling));
+        __m512i high = prefix_sums(read_half(&reader, bit, 1, scaling));
+        __m512i low_all = _mm512_add_epi64(_mm512_permutexvar_epi64(last, low), half_slope);
+        __m512i high_all = _mm512_add_epi64(_mm512_permutexvar_epi64(last, high), half_slope);
+        __m512i middle = _mm512_add_epi64(sum, low_all);
+        _mm512_storeu_si512(values + i, _mm512_add_epi64(low, sum));
+        _mm512_storeu_si512(values + i + 8, _mm512_add_epi64(high, middle));
+        sum = _mm512_add_epi64(sum, _mm512_add_epi64(low_all, high_all));
+    }
+}
+
+static void avx512_unpack_sum(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                              uint64_t divisor, uint64_t slope, int64_t *values)
+{
+    switch (scaling_of(width, divisor)) {
+    case SCALE_NONE:
+        unpack_sum_rows(packed, count, width, base, divisor, slope, values, SCALE_NONE);
+        break;
+    case SCALE_SHORT:
+        unpack_sum_rows(packed, count, width, base, divisor, slope, values, SCALE_SHORT);
+        break;
+    case SCALE_LONG:
+        unpack_sum_rows(packed, count, width, base, divisor, slope, values, SCALE_LONG);
+        break;
+    }
+}
+
+// Eight rows take runs from the one before them, or from their first one when that begins with
+// them: so they lie in one register. Which one each row takes is the number of bits up to it.
+static void avx512_spread(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
+{
+    const __m512i below = _mm512_set_epi64(0xff, 0x7f, 0x3f, 0x1f, 0xf, 7, 3, 1);
+    const int64_t *run = runs - 1;
+    for (size_t first = 0; first < count; first += 8) {
+        uint64_t bits = words[first / 64] >> first % 64 & 255;
+        const int64_t *begin = run + (bits & 1);
+        __m512i counted = _mm512_and_si512(_mm512_set1_epi64((long long)(bits & 0xfe)), below);
+        __m512i place = _mm512_popcnt_epi64(counted);
+        _mm512_storeu_si512(values + first,
+                            _mm512_permutexvar_epi64(place, _mm512_loadu_si512(begin)));
+        run += __builtin_popcountll(bits);
+    }
+}
+
+static void avx512_look_up(const int64_t *table, size_t count, int64_t *values)
+{
+    const __m512i mask = _mm512_set1_epi64(255);
+    for (size_t i = 0; i < count; i += 8) {
+        __m512i code = _mm512_and_si512(_mm512_loadu_si512(values + i), mask);
+        _mm512_storeu_si512(values + i, _mm512_i64gather_epi64(code, table, 8));
+    }
+}
+
+const struct k2_bitpack_kernels k2_bitpack_avx512 = {
+    .name = "avx512",
+    .pack = avx512_pack,
+    .unpack = avx512_unpack,
+    .unpack_sum = avx512_unpack_sum,
+    .spread = avx512_spread,
+    .look_up = avx512_look_up,
+    .range = loop_range,
+    .divide = loop_divide,
+    .delta_range = loop_delta_range,
+    .bins = k2_bins_avx512,
+};
+
+#else // a machine without AVX-512: the name stays, for the table of instruction sets
+
+bool k2_bitpack_avx512_usable(void)
+{
+    return false;
+}
+
+const struct k2_bitpack_kernels k2_bitpack_avx512 = {.name = "avx512"};
+
+#endif
