@@ -60,9 +60,9 @@ $(OBJ)/%.o: %.c Makefile | build/.deps
 	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/format/schema/schema_builtin.o: $(wildcard format/schema/*.avsc)
-$(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi2
-$(OBJ)/format/codec/%_avx512.o: CFLAGS += -mavx2 -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl \
-    -mavx512vbmi -mavx512vbmi2 -mavx512vpopcntdq
+$(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2
+$(OBJ)/format/codec/%_avx512.o: CFLAGS += -mavx2 -mbmi -mbmi2 -mavx512f -mavx512bw -mavx512dq \
+    -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vpopcntdq -mavx512ifma
 ifeq ($(SAN),)
 $(OBJ)/format/codec/%.o $(OBJ)/format/arrow/%.o: CFLAGS += -O3
 endif

@@ -2,7 +2,8 @@
 // eight offsets at a time out of one load of 64 bytes.
 #include "format/codec/bins.h"
 
-#if defined(__AVX512VBMI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__BMI2__)
+#if defined(__AVX512VBMI__) && defined(__AVX512IFMA__) && defined(__AVX512BW__) &&                 \
+    defined(__AVX512DQ__) && defined(__BMI2__)
 
 #include "format/codec/bins_walk.h"
 
@@ -16,7 +17,7 @@ struct tables {
     __m512i divisor;
 };
 
-enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; all below 2^32; any
+enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; products below 2^52; any
 
 static void fill_tables(struct tables *tables, const struct k2_bins_tree *tree, uint64_t divisor)
 {
@@ -113,8 +114,9 @@ INLINE __m512i read_eight(const struct tables *tables, const struct places *plac
         value, _mm512_permutex2var_epi64(tables->low_masks, shift_bin, tables->high_masks));
     __m512i base = _mm512_permutex2var_epi64(tables->low_bases, shift_bin, tables->high_bases);
     if (scaling == SCALE_SHORT) {
-        value = _mm512_mul_epu32(value, tables->divisor);
-    } else if (scaling == SCALE_LONG) {
+        return _mm512_madd52lo_epu64(base, value, tables->divisor);
+    }
+    if (scaling == SCALE_LONG) {
         value = _mm512_mullo_epi64(value, tables->divisor);
     }
     return _mm512_add_epi64(base, value);
@@ -133,6 +135,8 @@ INLINE bool read_all(const struct k2_bins_tree *tree, const struct k2_bins_walk 
     fill_tables(&tables, tree, scale->divisor);
     for (size_t first = 0; first < count; first += 64) {
         size_t taken = find_places(&tables, walk, first / 64, bit, &places);
+        // Read from memory below: taking them out of a register one by one costs more.
+        __asm__("" : "+m"(places.group_bits));
         if ((bit + taken + 7) / 8 > offsets.size_bytes) {
             return false;
         }
@@ -159,10 +163,11 @@ bool k2_bins_avx512(const struct k2_bins_tree *tree, const struct k2_bins_scale 
         return false;
     }
     struct k2_slice offsets = {bits + bitmap_bytes, size_bytes - bitmap_bytes};
-    bool is_short = scale->divisor <= UINT32_MAX;
+    unsigned widest = 0;
     for (unsigned bin = 0; bin < tree->bin_count; bin++) {
-        is_short = is_short && tree->widths[bin] <= 32;
+        widest = tree->widths[bin] > widest ? tree->widths[bin] : widest;
     }
+    bool is_short = widest + k2_bitpack_width(scale->divisor) <= 52;
     if (scale->divisor == 1) {
         return scale->sums
                    ? read_all(tree, &walk, scale, offsets, count, values, SCALE_NONE, true)

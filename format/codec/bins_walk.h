@@ -53,10 +53,12 @@ static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const ui
                                        size_t size_bytes, size_t count, struct k2_bins_walk *walk)
 {
     size_t words = (count + 63) / 64;
-    size_t bit = 0;
     if (words < K2_BINS_WORDS) {
         memset(walk, 0, sizeof *walk);
     }
+    // All rows come to the root, whose bitmap begins the bits.
+    uint64_t *zeros = walk->masks[tree->children[0][0]];
+    uint64_t *ones = walk->masks[tree->children[0][1]];
     for (size_t i = 0; i < words; i++) {
         walk->masks[0][i] = UINT64_MAX;
     }
@@ -66,15 +68,24 @@ static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const ui
     // Bins that are not there have no rows.
     memset(walk->masks[K2_BINS_LEAF + tree->bin_count], 0,
            (K2_BINS_MOST - tree->bin_count) * sizeof walk->masks[0]);
-    for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
+    for (size_t i = 0; i < words; i++) {
+        uint64_t one = k2_bins_load_word(bits + i * 8) & walk->masks[0][i];
+        zeros[i] = walk->masks[0][i] & ~one;
+        ones[i] = one;
+    }
+    size_t bit = count;
+    if (bit > size_bytes * 8) {
+        return SIZE_MAX;
+    }
+    for (unsigned node = 1; node + 1 < tree->bin_count; node++) {
         const uint64_t *masks = walk->masks[node];
-        uint64_t *zeros = walk->masks[tree->children[node][0]];
-        uint64_t *ones = walk->masks[tree->children[node][1]];
+        zeros = walk->masks[tree->children[node][0]];
+        ones = walk->masks[tree->children[node][1]];
         for (size_t i = 0; i < words; i++) {
             uint64_t mask = masks[i];
             uint64_t one = _pdep_u64(k2_bins_load_bits(bits, bit), mask);
             bit += (size_t)__builtin_popcountll(mask);
-            zeros[i] = mask & ~one;
+            zeros[i] = _andn_u64(one, mask);
             ones[i] = one;
         }
         if (bit > size_bytes * 8) {

@@ -7,13 +7,6 @@
 #include "format/codec/bins.h"
 #include "format/codec/bitpack_loops.h"
 
-static uint64_t load_word(const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return le64toh(value);
-}
-
 static void store_word(uint8_t *bytes, uint64_t value)
 {
     value = htole64(value);
@@ -54,9 +47,9 @@ static uint64_t lane_value(const uint8_t *packed, size_t row, size_t lane, unsig
     size_t bit = row * width;
     unsigned shift = (unsigned)(bit % 64);
     const uint8_t *word = packed + bit / 64 * K2_BITPACK_WORD_BYTES + lane * 8;
-    uint64_t value = load_word(word) >> shift;
+    uint64_t value = loop_load_word(word) >> shift;
     if (shift + width > 64) {
-        value |= load_word(word + K2_BITPACK_WORD_BYTES) << (64 - shift);
+        value |= loop_load_word(word + K2_BITPACK_WORD_BYTES) << (64 - shift);
     }
     return value & mask_of(width);
 }
@@ -104,6 +97,7 @@ const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .pack = scalar_pack,
     .unpack = scalar_unpack,
     .unpack_sum = scalar_unpack_sum,
+    .unpack_plain = loop_unpack_plain,
     .spread = scalar_spread,
     .look_up = loop_look_up,
     .range = loop_range,
@@ -150,22 +144,15 @@ void k2_bitunpack_plain(const uint8_t *packed, size_t count, unsigned width, uin
                         uint64_t divisor, int64_t *values)
 {
     assert(count <= K2_BITPACK_VALUES && width <= 64);
-    uint8_t copy[K2_BITPACK_VALUES * 8 + 16]; // padded, so that a load may pass the end
+    uint8_t copy[K2_BITPACK_VALUES * 8 + 64]; // padded, so that a load may pass the end
     size_t size = k2_bitpack_plain_size(count, width);
-    if (size > 0) {
-        memcpy(copy, packed, size);
+    if (width == 0) {
+        k2_bitunpack(packed, count, 0, base, divisor, values);
+        return;
     }
-    memset(copy + size, 0, 16);
-    uint64_t mask = mask_of(width);
-    for (size_t i = 0; i < count; i++) {
-        size_t bit = i * width;
-        unsigned shift = (unsigned)(bit % 8);
-        uint64_t value = load_word(copy + bit / 8) >> shift;
-        if (shift + width > 64) {
-            value |= (uint64_t)copy[bit / 8 + 8] << (64 - shift);
-        }
-        values[i] = (int64_t)(base + divisor * (value & mask));
-    }
+    memcpy(copy, packed, size);
+    memset(copy + size, 0, 64);
+    k2_bitpack_selected()->unpack_plain(copy, count, width, base, divisor, values);
 }
 
 void k2_bitpack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)

@@ -50,12 +50,18 @@ struct k2_bitpack_kernels {
     // The range of values[i] - values[i - 1], i >= 1, of count >= 2 values; wraps.
     void (*delta_range)(const uint64_t *values, size_t count, int64_t *min, int64_t *max);
 
+    // Like unpack, of values one after the other; `packed` has 64 bytes more that may be read, and
+    // `values` room for 7 more.
+    void (*unpack_plain)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                         uint64_t divisor, int64_t *values);
+
     // values[i] = runs[ones among the bits 0 to i of `words` - 1]; the first bit is one. Reads up
     // to 8 runs behind the last, writes up to 7 values behind it.
     void (*spread)(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values);
 
-    // values[i] = table[values[i] % 256]; reads and writes up to 7 behind the last.
-    void (*look_up)(const int64_t *table, size_t count, int64_t *values);
+    // values[i] = table[values[i]], of values below 2^width <= 256; reads and writes up to 7 behind
+    // the last.
+    void (*look_up)(const int64_t *table, unsigned width, size_t count, int64_t *values);
 
     // Decodes BINS, see bins.h.
     bool (*bins)(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
@@ -87,7 +93,8 @@ void k2_bitunpack(const uint8_t *packed, size_t count, unsigned width, uint64_t 
 void k2_bitunpack_sum(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
                       uint64_t divisor, uint64_t slope, int64_t *values);
 
-// One after the other, whatever the count (at most 1,024).
+// One after the other, whatever the count (at most 1,024). Unpacking may write up to 7 values
+// behind the last.
 size_t k2_bitpack_plain_size(size_t count, unsigned width);
 void k2_bitpack_plain(const uint64_t *values, size_t count, unsigned width, uint8_t *packed);
 void k2_bitunpack_plain(const uint8_t *packed, size_t count, unsigned width, uint64_t base,

@@ -203,6 +203,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .pack = avx2_pack,
     .unpack = avx2_unpack,
     .unpack_sum = avx2_unpack_sum,
+    .unpack_plain = loop_unpack_plain,
     .spread = avx2_spread,
     .look_up = loop_look_up,
     .range = loop_range,

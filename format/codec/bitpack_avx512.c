@@ -6,7 +6,7 @@
 #include "format/codec/bitpack_loops.h"
 
 #if defined(__AVX512VBMI__) && defined(__AVX512VBMI2__) && defined(__AVX512VPOPCNTDQ__) &&         \
-    defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__BMI2__)
+    defined(__AVX512IFMA__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__BMI2__)
 
 #include <immintrin.h>
 
@@ -17,17 +17,31 @@ bool k2_bitpack_avx512_usable(void)
     return k2_bitpack_avx2_usable() && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq");
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq") &&
+           __builtin_cpu_supports("avx512ifma");
 }
 
-enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; all below 2^32; any
+enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; products below 2^52; any
 
 INLINE enum scaling scaling_of(unsigned width, uint64_t divisor)
 {
     if (divisor == 1) {
         return SCALE_NONE;
     }
-    return width <= 32 && divisor <= UINT32_MAX ? SCALE_SHORT : SCALE_LONG;
+    return width + k2_bitpack_width(divisor) <= 52 ? SCALE_SHORT : SCALE_LONG;
+}
+
+// base + divisor * value
+INLINE __m512i scale_add(__m512i base, __m512i value, __m512i divisor, enum scaling scaling)
+{
+    switch (scaling) {
+    case SCALE_SHORT:
+        return _mm512_madd52lo_epu64(base, value, divisor);
+    case SCALE_LONG:
+        return _mm512_add_epi64(base, _mm512_mullo_epi64(value, divisor));
+    default:
+        return _mm512_add_epi64(base, value);
+    }
 }
 
 static void avx512_pack(const uint64_t *values, size_t count, unsigned width, uint8_t *packed)
@@ -76,8 +90,7 @@ INLINE struct row_reader open_rows(const uint8_t *packed, size_t count, unsigned
 
 // Half of a row, which begins at `bit` of its lanes. Behind the last word there is none: whatever
 // stands for it is masked away.
-INLINE __m512i read_half(const struct row_reader *reader, size_t bit, size_t half,
-                         enum scaling scaling)
+INLINE __m512i read_half(const struct row_reader *reader, size_t bit, size_t half)
 {
     size_t word = bit / 64;
     size_t next = word < reader->last_word ? word + 1 : word;
@@ -85,13 +98,7 @@ INLINE __m512i read_half(const struct row_reader *reader, size_t bit, size_t hal
     __m512i low = _mm512_loadu_si512(lanes + word * K2_BITPACK_WORD_BYTES);
     __m512i high = _mm512_loadu_si512(lanes + next * K2_BITPACK_WORD_BYTES);
     __m512i value = _mm512_shrdv_epi64(low, high, _mm512_set1_epi64((long long)(bit % 64)));
-    value = _mm512_and_si512(value, reader->mask);
-    if (scaling == SCALE_SHORT) {
-        value = _mm512_mul_epu32(value, reader->divisor);
-    } else if (scaling == SCALE_LONG) {
-        value = _mm512_mullo_epi64(value, reader->divisor);
-    }
-    return value;
+    return _mm512_and_si512(value, reader->mask);
 }
 
 INLINE void unpack_rows(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
@@ -102,8 +109,9 @@ INLINE void unpack_rows(const uint8_t *packed, size_t count, unsigned width, uin
     size_t bit = 0;
     for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
         for (size_t half = 0; half < 2; half++) {
-            __m512i value = read_half(&reader, bit, half, scaling);
-            _mm512_storeu_si512(values + i + half * 8, _mm512_add_epi64(value, bases));
+            __m512i value = read_half(&reader, bit, half);
+            value = scale_add(bases, value, reader.divisor, scaling);
+            _mm512_storeu_si512(values + i + half * 8, value);
         }
     }
 }
@@ -142,12 +150,15 @@ INLINE void unpack_sum_rows(const uint8_t *packed, size_t count, unsigned width,
     __m512i slopes = _mm512_mullo_epi64(places, _mm512_set1_epi64((long long)slope));
     __m512i half_slope = _mm512_set1_epi64((long long)(slope * 8));
     const __m512i last = _mm512_set1_epi64(7);
+    const __m512i zero = _mm512_setzero_si512();
     __m512i sum = _mm512_add_epi64(_mm512_set1_epi64((long long)base), slopes);
     size_t bit = 0;
     for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
         // Both halves by themselves first, so that only one addition waits for the row before.
-        __m512i low = prefix_sums(read_half(&reader, bit, 0, scaling));
-        __m512i high = prefix_sums(read_half(&reader, bit, 1, scaling));
+        __m512i low = scale_add(zero, read_half(&reader, bit, 0), reader.divisor, scaling);
+        __m512i high = scale_add(zero, read_half(&reader, bit, 1), reader.divisor, scaling);
+        low = prefix_sums(low);
+        high = prefix_sums(high);
         __m512i low_all = _mm512_add_epi64(_mm512_permutexvar_epi64(last, low), half_slope);
         __m512i high_all = _mm512_add_epi64(_mm512_permutexvar_epi64(last, high), half_slope);
         __m512i middle = _mm512_add_epi64(sum, low_all);
@@ -190,12 +201,63 @@ static void avx512_spread(const uint64_t *words, const int64_t *runs, size_t cou
     }
 }
 
-static void avx512_look_up(const int64_t *table, size_t count, int64_t *values)
+// Eight values take as many bytes as one has bits: they always begin at a byte, and lie alike.
+INLINE void unpack_eights(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                          uint64_t divisor, int64_t *values, enum scaling scaling)
 {
-    const __m512i mask = _mm512_set1_epi64(255);
+    const __m512i places = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i bits = _mm512_mullo_epi64(places, _mm512_set1_epi64(width));
+    __m512i firsts = _mm512_srli_epi64(bits, 3);
+    __m512i bytes =
+        _mm512_shuffle_epi8(firsts, _mm512_set_epi64(0x0808080808080808, 0, 0x0808080808080808, 0,
+                                                     0x0808080808080808, 0, 0x0808080808080808, 0));
+    bytes = _mm512_add_epi8(bytes, _mm512_set1_epi64(0x0706050403020100));
+    __m512i shifts = _mm512_and_si512(bits, _mm512_set1_epi64(7));
+    __m512i mask = _mm512_set1_epi64((long long)(((uint64_t)1 << width) - 1));
+    __m512i bases = _mm512_set1_epi64((long long)base);
+    __m512i divisors = _mm512_set1_epi64((long long)divisor);
+    for (size_t i = 0; i < count; i += 8, packed += width) {
+        __m512i value = _mm512_permutexvar_epi8(bytes, _mm512_loadu_si512(packed));
+        value = _mm512_and_si512(_mm512_srlv_epi64(value, shifts), mask);
+        _mm512_storeu_si512(values + i, scale_add(bases, value, divisors, scaling));
+    }
+}
+
+static void avx512_unpack_plain(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
+                                uint64_t divisor, int64_t *values)
+{
+    if (width > 56) { // a value may lie in nine bytes
+        loop_unpack_plain(packed, count, width, base, divisor, values);
+        return;
+    }
+    switch (scaling_of(width, divisor)) {
+    case SCALE_NONE:
+        unpack_eights(packed, count, width, base, divisor, values, SCALE_NONE);
+        break;
+    case SCALE_SHORT:
+        unpack_eights(packed, count, width, base, divisor, values, SCALE_SHORT);
+        break;
+    case SCALE_LONG:
+        unpack_eights(packed, count, width, base, divisor, values, SCALE_LONG);
+        break;
+    }
+}
+
+static void avx512_look_up(const int64_t *table, unsigned width, size_t count, int64_t *values)
+{
+    const __m512i mask = _mm512_set1_epi64((long long)(((uint64_t)1 << width) - 1));
+    if (width > 4) {
+        for (size_t i = 0; i < count; i += 8) {
+            __m512i code = _mm512_and_si512(_mm512_loadu_si512(values + i), mask);
+            _mm512_storeu_si512(values + i, _mm512_i64gather_epi64(code, table, 8));
+        }
+        return;
+    }
+    __m512i low = _mm512_loadu_si512(table);
+    __m512i high = _mm512_loadu_si512(table + 8);
     for (size_t i = 0; i < count; i += 8) {
         __m512i code = _mm512_and_si512(_mm512_loadu_si512(values + i), mask);
-        _mm512_storeu_si512(values + i, _mm512_i64gather_epi64(code, table, 8));
+        _mm512_storeu_si512(values + i, _mm512_permutex2var_epi64(low, code, high));
     }
 }
 
@@ -204,6 +266,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .pack = avx512_pack,
     .unpack = avx512_unpack,
     .unpack_sum = avx512_unpack_sum,
+    .unpack_plain = avx512_unpack_plain,
     .spread = avx512_spread,
     .look_up = avx512_look_up,
     .range = loop_range,

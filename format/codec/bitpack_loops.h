@@ -2,6 +2,9 @@
 // is compiled for. Included by one kernel file each; integers only, so that all agree bit by bit.
 #pragma once
 
+#include <endian.h>
+#include <string.h>
+
 #include "format/codec/bitpack.h"
 
 static inline void loop_range(const int64_t *values, size_t count, int64_t *min, int64_t *max)
@@ -68,9 +71,32 @@ static inline void loop_delta_range(const uint64_t *values, size_t count, int64_
     *max = greatest;
 }
 
-static inline void loop_look_up(const int64_t *table, size_t count, int64_t *values)
+static inline uint64_t loop_load_word(const uint8_t *bytes)
 {
+    uint64_t value;
+    memcpy(&value, bytes, sizeof value);
+    return le64toh(value);
+}
+
+static inline void loop_unpack_plain(const uint8_t *packed, size_t count, unsigned width,
+                                     uint64_t base, uint64_t divisor, int64_t *values)
+{
+    uint64_t mask = width == 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i++, bit += width) {
+        unsigned shift = (unsigned)(bit % 8);
+        uint64_t value = loop_load_word(packed + bit / 8) >> shift;
+        if (shift + width > 64) {
+            value |= (uint64_t)packed[bit / 8 + 8] << (64 - shift);
+        }
+        values[i] = (int64_t)(base + divisor * (value & mask));
+    }
+}
+
+static inline void loop_look_up(const int64_t *table, unsigned width, size_t count, int64_t *values)
+{
+    uint64_t mask = ((uint64_t)1 << width) - 1;
     for (size_t i = 0; i < count; i++) {
-        values[i] = table[values[i] & 255];
+        values[i] = table[(uint64_t)values[i] & mask];
     }
 }

@@ -136,7 +136,7 @@ static enum k2_status dict_decode(const struct k2_block_entry *entry, struct k2_
         distinct[i] = entry->base;
     }
     k2_bitunpack(payload.data, value_count, entry->width_bits, 0, 1, values);
-    k2_bitpack_selected()->look_up(distinct, value_count, values);
+    k2_bitpack_selected()->look_up(distinct, entry->width_bits, value_count, values);
     return K2_OK;
 }
 

@@ -177,8 +177,8 @@ void k2_patched_unpack(const struct k2_patched *patched, size_t count, unsigned 
     if (patched->exception_count == 0) {
         return;
     }
-    int64_t positions[K2_BITPACK_VALUES];
-    int64_t extra[K2_BITPACK_VALUES];
+    int64_t positions[K2_BITPACK_VALUES + 8];
+    int64_t extra[K2_BITPACK_VALUES + 8];
     read_exceptions(patched, width, divisor, positions, extra);
     for (size_t i = 0; i < patched->exception_count; i++) {
         size_t position = (size_t)positions[i];
@@ -195,8 +195,8 @@ void k2_patched_unpack_sum(const struct k2_patched *patched, size_t count, unsig
     if (patched->exception_count == 0) {
         return;
     }
-    int64_t positions[K2_BITPACK_VALUES];
-    int64_t extra[K2_BITPACK_VALUES];
+    int64_t positions[K2_BITPACK_VALUES + 8];
+    int64_t extra[K2_BITPACK_VALUES + 8];
     read_exceptions(patched, width, divisor, positions, extra);
     uint64_t sum = 0;
     for (size_t i = 0; i < patched->exception_count; i++) {
