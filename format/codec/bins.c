@@ -218,18 +218,13 @@ bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_
         !read_topology(&tree, topology) || !read_bins(&tree, &reader)) {
         return false;
     }
-    struct k2_bins_scale rest = *scale;
-    for (unsigned bin = 0; bin < tree.bin_count; bin++) {
-        tree.bases[bin] = tree.bases[bin] * scale->divisor + (scale->sums ? 0 : scale->base);
-    }
-    rest.base = scale->sums ? scale->base : 0;
     // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
     uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
     size_t size =
         reader.rest.size_bytes < BITS_BYTES_MOST ? reader.rest.size_bytes : (size_t)BITS_BYTES_MOST;
     memcpy(bits, reader.rest.data, size);
     memset(bits + size, 0, K2_BINS_PADDING_BYTES);
-    return k2_bitpack_selected()->bins(&tree, &rest, bits, size, count, values);
+    return k2_bitpack_selected()->bins(&tree, scale, bits, size, count, values);
 }
 
 // Where each bitmap begins, and how many bits the bitmaps and the offsets have.
@@ -276,7 +271,7 @@ bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale 
         unsigned bin = node - K2_BINS_LEAF;
         uint64_t mask = ((uint64_t)1 << tree->widths[bin]) - 1;
         uint64_t offset = load_word(offsets + bit / 8) >> bit % 8 & mask;
-        values[row] = sum + tree->bases[bin] + scale->divisor * offset;
+        values[row] = sum + scale->divisor * (tree->bases[bin] + offset);
         sum = scale->sums ? values[row] : sum;
         bit += tree->widths[bin];
     }

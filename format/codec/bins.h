@@ -24,8 +24,7 @@ struct k2_bins_tree {
 };
 
 // What becomes of the values of bins: base + divisor * value, or, with `sums`, base + divisor * the
-// sum of the values so far. Kernels get trees whose bases have been multiplied already and, without
-// `sums`, have `base` in them, which then is 0 here.
+// sum of the values up to it.
 struct k2_bins_scale {
     uint64_t base, divisor;
     bool sums;

@@ -21,23 +21,25 @@ bool k2_bins_avx2(const struct k2_bins_tree *tree, const struct k2_bins_scale *s
 {
     struct k2_bins_walk walk;
     uint8_t bins[64];
+    uint64_t bases[K2_BINS_MOST];
     size_t bitmap_bytes = k2_bins_walk_tree(tree, bits, size_bytes, count, &walk);
     if (bitmap_bytes == SIZE_MAX) {
         return false;
     }
+    for (unsigned bin = 0; bin < K2_BINS_MOST; bin++) {
+        bases[bin] = tree->bases[bin] * scale->divisor;
+    }
     const uint8_t *offsets = bits + bitmap_bytes;
     size_t bit = 0;
     uint64_t sum = scale->base;
-    uint64_t keep = scale->sums ? UINT64_MAX : 0; // of the sum so far
     for (size_t first = 0; first < count; first += 64) {
         size_t rows = count - first < 64 ? count - first : 64;
         number_rows(&walk, first / 64, bins);
         for (size_t row = 0; row < rows; row++) {
             unsigned width = tree->widths[bins[row]];
             uint64_t offset = _bzhi_u64(k2_bins_load_word(offsets + bit / 8) >> bit % 8, width);
-            uint64_t value = tree->bases[bins[row]] + scale->divisor * offset;
-            value += sum;
-            sum = value & keep;
+            uint64_t value = sum + (bases[bins[row]] + scale->divisor * offset);
+            sum = scale->sums ? value : sum;
             values[first + row] = value;
             bit += width;
         }
