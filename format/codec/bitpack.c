@@ -98,6 +98,8 @@ const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .unpack = scalar_unpack,
     .unpack_sum = scalar_unpack_sum,
     .unpack_plain = loop_unpack_plain,
+    .count_up = loop_count_up,
+    .add = loop_add,
     .spread = scalar_spread,
     .look_up = loop_look_up,
     .range = loop_range,
@@ -168,9 +170,7 @@ void k2_bitunpack(const uint8_t *packed, size_t count, unsigned width, uint64_t 
                   uint64_t divisor, int64_t *values)
 {
     if (width == 0) {
-        for (size_t i = 0; i < count; i++) {
-            values[i] = (int64_t)base;
-        }
+        k2_bitpack_selected()->count_up(count, base, 0, values);
     } else if (count < K2_BITPACK_LANE_COUNT_MIN) {
         k2_bitunpack_plain(packed, count, width, base, divisor, values);
     } else {
@@ -186,10 +186,7 @@ void k2_bitunpack_sum(const uint8_t *packed, size_t count, unsigned width, uint6
         return;
     }
     if (width == 0) {
-        for (size_t i = 0; i < count; i++) {
-            base += slope;
-            values[i] = (int64_t)base;
-        }
+        k2_bitpack_selected()->count_up(count, base + slope, slope, values);
         return;
     }
     k2_bitunpack(packed, count, width, slope, divisor, values);

@@ -55,6 +55,12 @@ struct k2_bitpack_kernels {
     void (*unpack_plain)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
                          uint64_t divisor, int64_t *values);
 
+    // values[i] = first + i * step; wraps. May write up to 7 values behind the last.
+    void (*count_up)(size_t count, uint64_t first, uint64_t step, int64_t *values);
+
+    // values[i] += others[i]; wraps. May read and write up to 7 values behind the last.
+    void (*add)(const int64_t *others, size_t count, int64_t *values);
+
     // values[i] = runs[ones among the bits 0 to i of `words` - 1]; the first bit is one. Reads up
     // to 8 runs behind the last, writes up to 7 values behind it.
     void (*spread)(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values);

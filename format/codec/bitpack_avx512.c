@@ -184,6 +184,25 @@ static void avx512_unpack_sum(const uint8_t *packed, size_t count, unsigned widt
     }
 }
 
+static void avx512_count_up(size_t count, uint64_t first, uint64_t step, int64_t *values)
+{
+    const __m512i places = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i value = _mm512_mullo_epi64(places, _mm512_set1_epi64((long long)step));
+    __m512i steps = _mm512_set1_epi64((long long)(step * 8));
+    value = _mm512_add_epi64(value, _mm512_set1_epi64((long long)first));
+    for (size_t i = 0; i < count; i += 8, value = _mm512_add_epi64(value, steps)) {
+        _mm512_storeu_si512(values + i, value);
+    }
+}
+
+static void avx512_add(const int64_t *others, size_t count, int64_t *values)
+{
+    for (size_t i = 0; i < count; i += 8) {
+        _mm512_storeu_si512(values + i, _mm512_add_epi64(_mm512_loadu_si512(values + i),
+                                                         _mm512_loadu_si512(others + i)));
+    }
+}
+
 // Eight rows take runs from the one before them, or from their first one when that begins with
 // them: so they lie in one register. Which one each row takes is the number of bits up to it.
 static void avx512_spread(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
@@ -267,6 +286,8 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .unpack = avx512_unpack,
     .unpack_sum = avx512_unpack_sum,
     .unpack_plain = avx512_unpack_plain,
+    .count_up = avx512_count_up,
+    .add = avx512_add,
     .spread = avx512_spread,
     .look_up = avx512_look_up,
     .range = loop_range,

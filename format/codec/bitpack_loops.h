@@ -100,3 +100,17 @@ static inline void loop_look_up(const int64_t *table, unsigned width, size_t cou
         values[i] = table[(uint64_t)values[i] & mask];
     }
 }
+
+static inline void loop_count_up(size_t count, uint64_t first, uint64_t step, int64_t *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (int64_t)(first + i * step);
+    }
+}
+
+static inline void loop_add(const int64_t *others, size_t count, int64_t *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (int64_t)((uint64_t)values[i] + (uint64_t)others[i]);
+    }
+}

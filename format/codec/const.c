@@ -18,9 +18,7 @@ static enum k2_status const_decode(const struct k2_block_entry *entry, struct k2
 {
     (void)payload;
     (void)error;
-    for (size_t i = 0; i < value_count; i++) {
-        values[i] = entry->base;
-    }
+    k2_bitpack_selected()->count_up(value_count, (uint64_t)entry->base, 0, values);
     return K2_OK;
 }
 

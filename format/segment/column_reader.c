@@ -4,6 +4,7 @@
 
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
+#include "format/codec/bitpack.h"
 #include "format/segment/row_group_view_private.h"
 #include "format/segment/segment_layout.h"
 
@@ -74,6 +75,7 @@ static enum k2_status open_reference(struct k2_column_reader *reader, uint16_t c
         k2_error_annotate(error, "differences to column %u", column_id);
         return status;
     }
+    reader->reference_id = column_id;
     reader->integers.is_difference = true;
     reader->room = k2_alloc_aligned(sizeof *reader->room);
     if (reader->room == NULL) {
@@ -153,9 +155,7 @@ void k2_column_reader_close(struct k2_column_reader *reader)
 static void fill_constant(const struct k2_column_reader *reader, uint32_t row_count,
                           struct k2_vector_store *store, const uint8_t **valid)
 {
-    for (uint32_t i = 0; i < row_count; i++) {
-        store->values[i] = reader->value;
-    }
+    k2_bitpack_selected()->count_up(row_count, (uint64_t)reader->value, 0, store->values);
     if (reader->all_null) {
         memset(store->valid, 0, row_count);
         memset(store->texts, 0, row_count * sizeof store->texts[0]);
@@ -172,17 +172,19 @@ static enum k2_status decode_integers(struct k2_column_reader *reader, uint32_t 
     if (status != K2_OK || reader->room == NULL) {
         return status;
     }
-    int64_t *added = reader->room->values;
-    const uint8_t *ignored; // a reference has no nulls
-    status = k2_integer_chunk_decode(&reader->reference, block, added, reader->room->valid,
-                                     &ignored, error);
+    const int64_t *added = reader->lent;
+    reader->lent = NULL;
+    if (added == NULL) {
+        const uint8_t *ignored; // a reference has no nulls
+        added = reader->room->values;
+        status = k2_integer_chunk_decode(&reader->reference, block, reader->room->values,
+                                         reader->room->valid, &ignored, error);
+    }
     if (status != K2_OK) {
         k2_error_annotate(error, "reference");
         return status;
     }
-    for (uint32_t i = 0; i < row_count; i++) {
-        store->values[i] = (int64_t)((uint64_t)store->values[i] + (uint64_t)added[i]);
-    }
+    k2_bitpack_selected()->add(added, row_count, store->values);
     return K2_OK;
 }
 
@@ -214,6 +216,17 @@ enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t
                                  .valid = valid};
     *row_count = rest;
     return K2_OK;
+}
+
+bool k2_column_reader_reference(const struct k2_column_reader *reader, uint16_t *column_id)
+{
+    *column_id = reader->reference_id;
+    return reader->room != NULL;
+}
+
+void k2_column_reader_lend(struct k2_column_reader *reader, const struct k2_vector *vector)
+{
+    reader->lent = vector->values;
 }
 
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,

@@ -76,6 +76,12 @@ K2_MUST_CHECK enum k2_status k2_column_reader_decode(struct k2_column_reader *re
                                                      struct k2_vector *vector, uint32_t *row_count,
                                                      struct k2_error *error);
 
+// A column may be kept as the differences to another one (receive times to event times): true, and
+// which. Whoever has just decoded that one lends its vector before decoding the same block here,
+// once for each block, so that it is not decoded again.
+bool k2_column_reader_reference(const struct k2_column_reader *reader, uint16_t *column_id);
+void k2_column_reader_lend(struct k2_column_reader *reader, const struct k2_vector *vector);
+
 // Bounds of the block's values (never too tight), without decoding it. False: unknown.
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,
                              int64_t *max);

@@ -49,4 +49,6 @@ struct k2_column_reader {
     struct k2_text_chunk texts;        // text kinds
     struct k2_integer_chunk reference; // what is added to differences
     struct k2_reference_room *room;    // owned; NULL: the values are no differences
+    uint16_t reference_id;
+    const int64_t *lent; // borrowed: the reference's values of the block that is decoded next
 };

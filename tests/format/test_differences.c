@@ -145,6 +145,49 @@ static void what_is_near_another_column_is_kept_as_a_difference(void **state)
     }
 }
 
+static void a_lent_reference_is_not_decoded_again(void **state)
+{
+    (void)state;
+    struct k2_test_rows *rows = create_rows(NEAR_WITH_NULLS, ROWS);
+    struct k2_vector_store *stores = k2_alloc_aligned(2 * sizeof *stores);
+    struct k2_column_reader *times;
+    struct k2_column_reader *received;
+    struct k2_buffer group;
+    uint16_t reference;
+    bool found;
+    encode(rows, &group);
+    struct k2_row_group_view *view = open_view(&group);
+    assert_int_equal(k2_column_reader_open(&times, view, K2_TIMESTAMP + 1, &found, NULL), K2_OK);
+    assert_int_equal(k2_column_reader_open(&received, view, RECEIVED + 1, &found, NULL), K2_OK);
+    assert_false(k2_column_reader_reference(times, &reference));
+    assert_true(k2_column_reader_reference(received, &reference));
+    assert_int_equal(reference, K2_TIMESTAMP + 1);
+    for (uint32_t block = 0; block * 1024 < ROWS; block++) {
+        struct k2_vector vector;
+        uint32_t row_count;
+        assert_int_equal(
+            k2_column_reader_decode(times, block, &stores[0], &vector, &row_count, NULL), K2_OK);
+        stores[0].values[1] += 100; // so that it shows whose values were added
+        k2_column_reader_lend(received, &vector);
+        for (int64_t lent = 1; lent >= 0; lent--) {
+            assert_int_equal(
+                k2_column_reader_decode(received, block, &stores[1], &vector, &row_count, NULL),
+                K2_OK);
+            for (uint32_t i = 0; i < row_count; i++) {
+                int64_t expected = rows->batch->columns[RECEIVED].values[block * 1024 + i];
+                assert_true(vector.valid[i] == 0 ||
+                            vector.values[i] == expected + (i == 1 ? lent * 100 : 0));
+            }
+        }
+    }
+    k2_column_reader_close(times);
+    k2_column_reader_close(received);
+    k2_row_group_view_close(view);
+    k2_buffer_deinit(&group);
+    k2_free(stores);
+    k2_test_rows_destroy(rows);
+}
+
 static void statistics_are_those_of_the_values(void **state)
 {
     (void)state;
@@ -244,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_near_another_column_is_kept_as_a_difference),
+        cmocka_unit_test(a_lent_reference_is_not_decoded_again),
         cmocka_unit_test(statistics_are_those_of_the_values),
         cmocka_unit_test(a_reference_without_integers_is_corrupt),
         cmocka_unit_test(opening_survives_every_failed_allocation),
