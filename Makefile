@@ -107,6 +107,7 @@ install: $(OUT)/k2 lib              ## k2, libk2 and its headers; PREFIX, DESTDI
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/k2/format/base)
 	install -m 755 $(OUT)/k2 $(DESTDIR)$(PREFIX)/bin/k2
 	install -m 644 engine/k2.h $(DESTDIR)$(PREFIX)/include/k2/k2.h
+	install -m 644 engine/k2_arrow.h $(DESTDIR)$(PREFIX)/include/k2/k2_arrow.h
 	install -m 644 format/base/status.h $(DESTDIR)$(PREFIX)/include/k2/format/base/status.h
 	install -m 644 $(OUT)/libk2.a $(DESTDIR)$(PREFIX)/lib/libk2.a
 	install -m 755 $(OUT)/libk2.so.0 $(DESTDIR)$(PREFIX)/lib/libk2.so.0

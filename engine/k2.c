@@ -4,7 +4,6 @@
 
 #include "engine/instruments.h"
 #include "engine/k2_db.h"
-#include "engine/scan.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "format/base/decimal.h"
@@ -35,13 +34,6 @@ SAME(K2_TIME_TEXT_BYTES, K2_TIMESTAMP_TEXT_BYTES + 1);
 SAME(K2_DECIMAL_BYTES, K2_DECIMAL_TEXT_BYTES + 1);
 SAME(sizeof(struct k2_text), sizeof(struct k2_slice));
 SAME(offsetof(struct k2_text, size_bytes), offsetof(struct k2_slice, size_bytes));
-
-struct k2_cursor {
-    struct k2_scan *scan;         // owned
-    struct k2_column_info *infos; // owned; names are the schema's
-    size_t column_count;
-    const struct k2_vector *vectors; // of the scan; NULL: no rows at hand
-};
 
 const char *k2_version(void)
 {
@@ -222,7 +214,8 @@ static enum k2_status name_columns(struct k2_cursor *cursor, const struct k2_que
                            query->columns[i]);
         }
         indexes[i] = (size_t)index;
-        cursor->infos[i] = info_of(&schema->columns[index]);
+        cursor->columns[i] = &schema->columns[index];
+        cursor->infos[i] = info_of(cursor->columns[i]);
     }
     return K2_OK;
 }
@@ -285,8 +278,10 @@ enum k2_status k2_cursor_open(struct k2_cursor **cursor, struct k2_db *db,
     }
     self->column_count = query->columns == NULL ? table->schema->column_count : query->column_count;
     self->infos = k2_alloc_zero(self->column_count, sizeof *self->infos);
-    status = self->infos == NULL ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
-                                 : open_scan(self, db, query, table, error);
+    self->columns = k2_alloc_zero(self->column_count, sizeof *self->columns);
+    status = self->infos == NULL || self->columns == NULL
+                 ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
+                 : open_scan(self, db, query, table, error);
     if (status != K2_OK) {
         k2_cursor_close(self);
         return status;
@@ -300,6 +295,7 @@ void k2_cursor_close(struct k2_cursor *cursor)
     if (cursor != NULL) {
         k2_scan_close(cursor->scan);
         k2_free(cursor->infos);
+        k2_free(cursor->columns);
         k2_free(cursor);
     }
 }

@@ -152,6 +152,28 @@ K2_API const uint8_t *k2_cursor_valid(const struct k2_cursor *cursor, size_t col
 K2_API struct k2_column_info k2_cursor_column(const struct k2_cursor *cursor, size_t column);
 K2_API size_t k2_cursor_column_count(const struct k2_cursor *cursor);
 
+struct ArrowArrayStream; // see k2_arrow.h, which has the structs of Arrow's C interfaces
+
+struct k2_export_options {  // NULL stands for zeros
+    size_t size_bytes;      // sizeof(struct k2_export_options)
+    bool decimals_as_int64; // unscaled, with the scale in the field's metadata `k2.scale`; else
+                            // decimal128(18, scale)
+    bool times_as_int64;    // else timestamp(ns, UTC)
+    size_t batch_rows;      // at most, of a batch; 0: 65,536, which is the most
+};
+
+// Makes a stream of Arrow batches of the rows that follow. On K2_OK the stream owns the cursor,
+// `*cursor` is NULL, and `out->release` closes it, before the store is closed. Symbolic columns are
+// dictionaries of int32, texts and JSON utf8, uuids fixed_size_binary(16).
+//
+// The stream belongs to one thread at a time. A batch owns its memory: any thread may read and
+// release it, also after the stream and the store are gone. get_next and get_schema give ENOMEM,
+// EINVAL or EIO, and get_last_error the text; after EIO the batches given so far are no answer.
+K2_API K2_MUST_CHECK enum k2_status k2_cursor_export_stream(struct k2_cursor **cursor,
+                                                            const struct k2_export_options *options,
+                                                            struct ArrowArrayStream *out,
+                                                            struct k2_error *error);
+
 // -- writing ----------------------------------------------------------------------------------
 
 // Collects rows of one table. Nothing is stored before k2_appender_commit.

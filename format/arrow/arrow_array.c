@@ -5,7 +5,11 @@
 #include "format/base/alloc.h"
 #include "format/base/utf8.h"
 
-enum { TEXT_BYTES = INT32_MAX }; // offsets are int32
+enum {
+    TEXT_BYTES = INT32_MAX, // offsets are int32
+    LEAST_ROOM = 1024,      // rows
+    ROOM_GROWTH = 4,
+};
 
 enum k2_status k2_arrow_array_init(struct k2_arrow_array *array, const struct k2_arrow_field *field,
                                    struct k2_error *error)
@@ -45,6 +49,16 @@ size_t k2_arrow_array_value_bytes(const struct k2_arrow_array *array)
 size_t k2_arrow_array_valid_bytes(const struct k2_arrow_array *array)
 {
     return array->null_count == 0 ? 0 : (array->row_count + 7) / 8;
+}
+
+struct k2_arrow_buffers k2_arrow_array_take(struct k2_arrow_array *array)
+{
+    struct k2_arrow_buffers buffers = {array->valid, array->values, array->text.data};
+    array->valid = array->values = NULL;
+    k2_buffer_init(&array->text, TEXT_BYTES);
+    array->row_hint = array->row_room; // the next batch will take as much
+    array->row_room = 0;
+    return buffers;
 }
 
 // ---- bits ---------------------------------------------------------------------------------------
@@ -235,29 +249,48 @@ static enum k2_status put_uuids(struct k2_arrow_array *array, const struct k2_ve
     return K2_OK;
 }
 
-static enum k2_status prepare(struct k2_arrow_array *array, struct k2_error *error)
+static size_t room_bytes(const struct k2_arrow_array *array, size_t row_room)
 {
-    if (array->values == NULL) {
-        // One more for offsets. Bits are put one by one into bytes that must have been written.
-        size_t size_bytes = (K2_ARROW_ROWS + 1) * k2_arrow_width_bytes(array->field.type);
-        size_bytes = size_bytes == 0 ? K2_ARROW_ROWS / 8 : size_bytes;
-        array->values = k2_alloc_aligned(size_bytes);
-        if (array->values == NULL) {
-            return no_memory(error);
-        }
-        if (array->field.type == K2_ARROW_BOOL) {
-            memset(array->values, 0, size_bytes);
-        } else if (array->field.type == K2_ARROW_UTF8) {
-            memset(array->values, 0, sizeof(int32_t)); // the offsets of no rows
-        }
+    size_t width = k2_arrow_width_bytes(array->field.type);
+    return width == 0 ? row_room / 8 : (row_room + 1) * width; // one more for offsets
+}
+
+// Bits are put one by one into bytes that must have been written, and an array of no texts has an
+// offset: what is new is zero.
+static bool enlarge(uint8_t **buffer, size_t used_bytes, size_t size_bytes)
+{
+    uint8_t *larger = k2_alloc_aligned(size_bytes);
+    if (larger == NULL) {
+        return false;
     }
-    if (array->valid == NULL && array->field.column->nullable) {
-        array->valid = k2_alloc_aligned(K2_ARROW_ROWS / 8);
-        if (array->valid == NULL) {
-            return no_memory(error);
-        }
-        memset(array->valid, 0, K2_ARROW_ROWS / 8);
+    if (used_bytes > 0) {
+        memcpy(larger, *buffer, used_bytes);
     }
+    memset(larger + used_bytes, 0, size_bytes - used_bytes);
+    k2_free(*buffer);
+    *buffer = larger;
+    return true;
+}
+
+static enum k2_status make_room(struct k2_arrow_array *array, size_t row_count,
+                                struct k2_error *error)
+{
+    size_t room = array->row_room > array->row_hint ? array->row_room : array->row_hint;
+    room = room < LEAST_ROOM ? LEAST_ROOM : room;
+    while (room < array->row_count + row_count) {
+        room *= ROOM_GROWTH;
+    }
+    if (room <= array->row_room) {
+        return K2_OK;
+    }
+    if (!enlarge(&array->values, array->values == NULL ? 0 : k2_arrow_array_value_bytes(array),
+                 room_bytes(array, room)) ||
+        (array->field.column->nullable &&
+         !enlarge(&array->valid, array->valid == NULL ? 0 : (array->row_count + 7) / 8,
+                  room / 8))) {
+        return no_memory(error);
+    }
+    array->row_room = room;
     return K2_OK;
 }
 
@@ -265,7 +298,7 @@ enum k2_status k2_arrow_array_put(struct k2_arrow_array *array, const struct k2_
                                   size_t first_row, size_t row_count, struct k2_error *error)
 {
     assert(row_count <= K2_ARROW_ROWS - array->row_count);
-    enum k2_status status = prepare(array, error);
+    enum k2_status status = make_room(array, row_count, error);
     if (status != K2_OK) {
         return status;
     }

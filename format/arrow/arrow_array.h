@@ -13,10 +13,11 @@ enum { K2_ARROW_ROWS = 65536 }; // most rows of a batch
 struct k2_arrow_array {
     struct k2_arrow_field field;
     size_t row_count, null_count;
-    // 64-byte aligned, room for K2_ARROW_ROWS. NULL before the first row, and when taken.
-    uint8_t *valid;  // bits; holds when null_count > 0
-    uint8_t *values; // numbers, bits, uuids, indexes; of K2_ARROW_UTF8 the row_count + 1 offsets
-    struct k2_buffer text;                 // K2_ARROW_UTF8
+    size_t row_room, row_hint; // rows that fit; that fitted before the buffers were taken
+    // 64-byte aligned, room for row_room rows. NULL before the first row.
+    uint8_t *valid;        // bits; holds when null_count > 0
+    uint8_t *values;       // numbers, bits, uuids, indexes; of K2_ARROW_UTF8 row_count + 1 offsets
+    struct k2_buffer text; // K2_ARROW_UTF8
     struct k2_arrow_dictionary dictionary; // K2_ARROW_DICTIONARY; grows from batch to batch
     size_t valid_rows;                     // bits of `valid` that are set or cleared
 };
@@ -38,6 +39,13 @@ K2_MUST_CHECK enum k2_status k2_arrow_array_put(struct k2_arrow_array *array,
 
 // To be called behind the last row, before the buffers are read: makes their last bits.
 void k2_arrow_array_end(struct k2_arrow_array *array);
+
+// The buffers, which then belong to the caller (k2_free); between end and clear. The array begins
+// anew with others. `text` may be NULL when it is empty, `valid` when nothing can be null.
+struct k2_arrow_buffers {
+    void *valid, *values, *text;
+};
+struct k2_arrow_buffers k2_arrow_array_take(struct k2_arrow_array *array);
 
 // Used bytes of `values` and of `valid`.
 size_t k2_arrow_array_value_bytes(const struct k2_arrow_array *array);
