@@ -90,7 +90,8 @@ $(OBJ)/fuzz/replay_%: fuzz/fuzz_%.c fuzz/replay.c $(WALK_OBJ) $(OBJ)/libk2all.a
 
 # libk2: format and engine. The version script hides all but the functions of k2.h.
 K2_LIBS := -llmdb -lzstd -llz4 -lxxhash -ljansson -lz -lpthread
-K2_OBJ := $(filter $(OBJ)/format/% $(OBJ)/engine/%,$(LIB_OBJ))
+# Without what only object stores need.
+K2_OBJ := $(filter-out %/sha256.o,$(filter $(OBJ)/format/% $(OBJ)/engine/%,$(LIB_OBJ)))
 VERSION = $(shell sed -n 's/.*K2_VERSION "\(.*\)"/\1/p' format/base/version.h)
 
 $(OUT)/libk2.so.0: $(K2_OBJ) engine/k2.map

@@ -1,4 +1,5 @@
 """Arrow streams as foreign readers see them: PyArrow, DuckDB and Polars read what K2 says with `k2 query`."""
+import ctypes
 import http.client
 import io
 import json
@@ -10,8 +11,9 @@ from urllib.parse import urlsplit
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from test_parquet import JSON_NAMES, K2, KINDS, MAPS, NUMBERS, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told
+from test_parquet import JSON_NAMES, K2, KINDS, MAPS, NUMBERS, ROOT, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told
 
 TYPE = "application/vnd.apache.arrow.stream"
 
@@ -185,3 +187,56 @@ def test_a_cut_stream_has_no_end(market):
         server.kill()
         server.wait(60)
         server.stderr.close()
+
+
+class Query(ctypes.Structure):
+    """struct k2_query of engine/k2.h."""
+    _fields_ = [("size_bytes", ctypes.c_size_t), ("table", ctypes.c_char_p), ("snapshot", ctypes.c_uint64), ("columns", ctypes.c_void_p),
+                ("column_count", ctypes.c_size_t), ("symbols", ctypes.c_void_p), ("symbol_count", ctypes.c_size_t), ("has_start", ctypes.c_bool),
+                ("has_end", ctypes.c_bool), ("start_ns", ctypes.c_int64), ("end_ns", ctypes.c_int64), ("order", ctypes.c_int),
+                ("limit", ctypes.c_uint64), ("memory_bytes", ctypes.c_size_t)]
+
+
+class Options(ctypes.Structure):
+    _fields_ = [("size_bytes", ctypes.c_size_t), ("decimals_as_int64", ctypes.c_bool), ("times_as_int64", ctypes.c_bool), ("batch_rows", ctypes.c_size_t)]
+
+
+@pytest.fixture(scope="module")
+def library():
+    done = subprocess.run(["make", "-s", "lib"], cwd=ROOT, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(f"{ROOT}/build/libk2.so.0")
+
+
+def reader_of(library, store, options=None):
+    """A store's trades behind PyArrow's reader, without a copy; and what closes the store."""
+    database, cursor, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.create_string_buffer(4 + 1024)
+    assert library.k2_db_open(ctypes.byref(database), store.encode(), 0, error) == 0, error[4:]
+    query = Query(size_bytes=ctypes.sizeof(Query), table=b"trades")
+    assert library.k2_cursor_open(ctypes.byref(cursor), database, ctypes.byref(query), error) == 0, error[4:]
+    stream = ctypes.create_string_buffer(5 * 8)
+    given = ctypes.byref(options) if options else None
+    assert library.k2_cursor_export_stream(ctypes.byref(cursor), given, stream, error) == 0 and not cursor.value
+    return pa.RecordBatchReader._import_from_c(ctypes.addressof(stream)), lambda: library.k2_db_close(database)
+
+
+def test_a_scan_is_an_arrow_stream_in_process(library, market):
+    body = stream(market, "trades")
+    reader, close = reader_of(library, market)
+    table = reader.read_all()
+    del reader
+    close()
+    table.validate(full=True)
+    assert table.schema.equals(table_of(body).schema) and rows_of(table) == rows_of(table_of(body))
+    options = Options(size_bytes=ctypes.sizeof(Options), decimals_as_int64=True, times_as_int64=True, batch_rows=10000)
+    reader, close = reader_of(library, market, options)
+    wanted = plain(sums(told(market, "trades"), NUMBERS["trades"]))
+    batches = list(reader)
+    del reader
+    close()
+    narrow = pa.Table.from_batches(batches)
+    assert max(len(batch) for batch in batches) == 10000
+    assert narrow.schema.field("timestamp").type == narrow.schema.field("price").type == pa.int64()
+    scale = int(narrow.schema.field("price").metadata[b"k2.scale"])
+    assert Decimal(pc.sum(narrow["price"]).as_py()).scaleb(-scale) == Decimal(wanted[8])
+    assert duckdb.sql("SELECT count(DISTINCT symbol), sum(quantity) FROM narrow").fetchone() == (3, int(Decimal(wanted[12]).scaleb(scale)))
