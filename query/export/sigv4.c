@@ -2,19 +2,19 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "format/base/sha256.h"
+#include "format/base/timestamp.h"
 #include "query/http_exchange.h"
 
 enum { CANONICAL_BYTES = 256 << 10, DAY_BYTES = 8 };
 
 void k2_sigv4_date(int64_t time_s, char date[K2_SIGV4_DATE_BYTES])
 {
-    struct tm utc;
-    time_t seconds = (time_t)time_s;
-    (void)gmtime_r(&seconds, &utc);
-    (void)strftime(date, K2_SIGV4_DATE_BYTES, "%Y%m%dT%H%M%SZ", &utc);
+    char text[K2_TIMESTAMP_TEXT_BYTES];
+    k2_timestamp_print(text, time_s * K2_NS_PER_SECOND);
+    (void)snprintf(date, K2_SIGV4_DATE_BYTES, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", text, text + 5,
+                   text + 8, text + 11, text + 14, text + 17);
 }
 
 static int by_name(const void *left, const void *right)

@@ -29,12 +29,15 @@ LIBRARIES = {
     "avro.h": None,
     "librdkafka/rdkafka.h": {"ingest/kafka_sink.c", "ingest/kafka_source.c", "tools/demo/mock_broker.c"},
     "librdkafka/rdkafka_mock.h": None,
-    "curl/curl.h": {"ingest/schema_registry.c", "query/http_client.c"},
+    "curl/curl.h": {"ingest/schema_registry.c", "query/http_exchange.c"},
     "microhttpd.h": {"query/http_server.c"},
     "archive.h": None,
     "archive_entry.h": None,
     "zlib.h": {"format/base/deflate.c", "ingest/input_gzip.c"},
     "sqlite3.h": None,
+    "openssl/evp.h": {"format/base/sha256.c"},
+    "openssl/hmac.h": {"format/base/sha256.c"},
+    "expat.h": {"query/export/xml_walk.c"},
 }
 
 ALLOCATION = "malloc calloc realloc reallocarray free strdup strndup asprintf vasprintf posix_memalign aligned_alloc"
