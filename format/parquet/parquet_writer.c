@@ -37,7 +37,10 @@ static enum k2_status set_sorting(struct k2_parquet_writer *self,
     }
     for (size_t i = 0; i < options->sorting_count; i++) {
         for (size_t field = 0; field < self->field_count; field++) {
-            if (self->fields[field].place == options->sorting[i]) {
+            const struct k2_parquet_field *candidate = &self->fields[field];
+            bool too_exact = options->sorted_by_microseconds && !candidate->microseconds &&
+                             candidate->column->kind == K2_KIND_TIMESTAMP;
+            if (candidate->place == options->sorting[i] && !too_exact) {
                 self->sorting[self->sorting_count++] =
                     (struct k2_parquet_sorting){field, options->descending};
             }

@@ -21,6 +21,7 @@ struct k2_parquet_options {
     // The columns by which the rows are sorted, the first one first: indexes of the columns.
     const size_t *sorting; // borrowed during create only
     size_t sorting_count;
+    bool sorted_by_microseconds; // a sorting timestamp is so to microseconds, not beyond
     bool descending;
 };
 

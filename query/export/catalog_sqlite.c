@@ -203,8 +203,11 @@ static enum k2_status swap(struct sqlite_catalog *self, const char *sql, const c
         return k2_fail_errno(error, refused, "%s/catalog.db: cannot commit", self->warehouse);
     }
     enum k2_status status = run(self, sql, texts, text_count, NULL, error);
-    *outcome = status == K2_OK && sqlite3_changes(self->database) == 1 ? K2_CATALOG_DONE
-                                                                       : K2_CATALOG_CONFLICT;
+    *outcome = sqlite3_changes(self->database) == 1 ? K2_CATALOG_DONE : K2_CATALOG_CONFLICT;
+    if (status == K2_IO) { // it may have reached the disk before
+        *outcome = K2_CATALOG_UNKNOWN;
+        status = K2_OK;
+    }
     (void)k2_file_ask_hook(K2_FILE_INDEX_COMMITTED);
     return status;
 }
@@ -297,7 +300,8 @@ static enum k2_status sqlite_commit(void *catalog, const char *name,
         remove_cut(self, next.metadata, &cut);
         *after = next;
         next = (struct k2_catalog_table){0};
-    } else if (status == K2_OK) {
+    } else if (next.metadata_location != NULL &&
+               (status != K2_OK || *outcome == K2_CATALOG_CONFLICT)) {
         (void)self->store->class->remove(self->store->self, next.metadata_location, NULL);
     }
     k2_buffer_deinit(&cut.locations);

@@ -363,7 +363,7 @@ enum k2_status k2_local_store_open(struct k2_object_store *store, struct k2_erro
     return K2_OK;
 }
 
-enum k2_status k2_local_location(struct k2_buffer *location, const char *folder,
+enum k2_status k2_local_location(struct k2_buffer *location, const char *folder, bool create,
                                  struct k2_error *error)
 {
     struct k2_buffer absolute;
@@ -390,7 +390,7 @@ enum k2_status k2_local_location(struct k2_buffer *location, const char *folder,
         status = k2_fail(error, K2_BAD_REQUEST,
                          "%s: readers take `?`, `#` and `%%` apart; use another folder", folder);
     }
-    if (status == K2_OK) {
+    if (status == K2_OK && create) {
         status = make_folders((const char *)absolute.data, error);
     }
     char *real = NULL;

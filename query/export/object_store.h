@@ -69,7 +69,8 @@ K2_MUST_CHECK enum k2_status k2_local_store_open(struct k2_object_store *store,
 // neither.
 const char *k2_local_path(const char *location);
 
-// `file://` and the absolute path of `folder`, which is made if it is not there, without `/` at the
-// end, NUL-terminated. K2_BAD_REQUEST for names that readers of URIs take apart (`?`, `#`, `%`).
+// `file://` and the absolute path of `folder`, without `/` at the end, NUL-terminated. With
+// `create` the folder is made if it is not there, else K2_NOT_FOUND. K2_BAD_REQUEST for names that
+// readers of URIs take apart (`?`, `#`, `%`).
 K2_MUST_CHECK enum k2_status k2_local_location(struct k2_buffer *location, const char *folder,
-                                               struct k2_error *error);
+                                               bool create, struct k2_error *error);

@@ -1,0 +1,24 @@
+// A place of Iceberg tables: where the files lie and which catalog knows them. Belongs to one
+// thread.
+#pragma once
+
+#include "query/export/catalog.h"
+#include "query/export/object_store.h"
+
+struct k2_warehouse_options {
+    const char *warehouse; // a folder or a location
+    bool create;           // else K2_NOT_FOUND where there is nothing
+};
+
+// Zeroed is closable.
+struct k2_warehouse {
+    struct k2_buffer location; // with a NUL
+    struct k2_object_store store;
+    struct k2_catalog catalog;
+    bool local; // nobody else can finish what a dead process of this machine began
+};
+
+K2_MUST_CHECK enum k2_status k2_warehouse_open(struct k2_warehouse *warehouse,
+                                               const struct k2_warehouse_options *options,
+                                               struct k2_error *error);
+void k2_warehouse_close(struct k2_warehouse *warehouse);
