@@ -15,6 +15,7 @@
 #define K2_JOURNAL_SCHEMA "schema"
 #define K2_JOURNAL_COMMITS "commits"
 #define K2_JOURNAL_POLICY "policy"
+#define K2_JOURNAL_EXPORT "export"
 #define K2_JOURNAL_DOMAIN "domain"
 
 // In the index: the newest commit whose record is in `_log`.

@@ -15,7 +15,15 @@
 #include "engine/text_arena.h"
 #include "format/base/alloc.h"
 
-enum entry_kind { ENTRY_OTHER, ENTRY_TAG, ENTRY_SCHEMA, ENTRY_COMMITS, ENTRY_POLICY, ENTRY_DOMAIN };
+enum entry_kind {
+    ENTRY_OTHER,
+    ENTRY_TAG,
+    ENTRY_SCHEMA,
+    ENTRY_COMMITS,
+    ENTRY_POLICY,
+    ENTRY_DOMAIN,
+    ENTRY_EXPORT
+};
 
 // A row of `_log`.
 struct entry {
@@ -56,6 +64,7 @@ static enum entry_kind kind_of(struct k2_slice symbol)
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_COMMITS)) ? ENTRY_COMMITS
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_POLICY))  ? ENTRY_POLICY
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_DOMAIN))  ? ENTRY_DOMAIN
+           : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_EXPORT))  ? ENTRY_EXPORT
                                                                      : ENTRY_OTHER;
 }
 
@@ -518,6 +527,18 @@ static enum k2_status put_tags(struct builder *self, struct k2_error *error)
     return status;
 }
 
+static enum k2_status put_exports(struct builder *self, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < self->entry_count && status == K2_OK; i++) {
+        const struct entry *entry = &self->entries[i];
+        if (entry->kind == ENTRY_EXPORT) {
+            status = k2_store_put(self->txn, K2_STORE_EXPORT, entry->name, entry->value, error);
+        }
+    }
+    return status;
+}
+
 static enum k2_status find_table(struct builder *self, struct k2_slice name, uint16_t *id,
                                  struct k2_error *error)
 {
@@ -650,8 +671,8 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
         return status;
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
-        read_journal, put_tables,   put_groups,  put_commits,
-        put_tags,     put_policies, put_domains, put_meta,
+        read_journal, put_tables,  put_groups,  put_commits, put_tags,
+        put_policies, put_domains, put_exports, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {
         status = steps[i](&self, error);

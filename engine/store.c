@@ -36,6 +36,7 @@ static const char *const table_names[K2_STORE_TABLE_COUNT] = {
     [K2_STORE_DOMAIN_USER] = "domain_user",
     [K2_STORE_GAP] = "gap",
     [K2_STORE_GAP_CLOSED] = "gap_closed",
+    [K2_STORE_EXPORT] = "export",
 };
 
 struct k2_store {
@@ -319,9 +320,8 @@ enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn, enum k2_store_ta
     MDB_val key = value_of(prefix), stored;
     bool all = prefix.size_bytes == 0;
     code = mdb_cursor_get(cursor, &key, &stored, all ? MDB_FIRST : MDB_SET_RANGE);
-    while (code == 0 &&
-           (all || (key.mv_size >= prefix.size_bytes &&
-                    memcmp(key.mv_data, prefix.data, prefix.size_bytes) == 0))) {
+    while (code == 0 && (all || (key.mv_size >= prefix.size_bytes &&
+                                 memcmp(key.mv_data, prefix.data, prefix.size_bytes) == 0))) {
         code = mdb_cursor_del(cursor, 0);
         if (code == 0) { // the cursor stands at the next entry
             code = mdb_cursor_get(cursor, &key, &stored, MDB_GET_CURRENT);

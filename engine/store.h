@@ -32,6 +32,7 @@ enum k2_store_table {
     K2_STORE_DOMAIN_USER,     // table, instrument, named domain -> first snapshot
     K2_STORE_GAP,             // table, domain, epoch, last missing -> struct k2_sequence_gap
     K2_STORE_GAP_CLOSED,      // table, domain, closing snapshot, epoch, last -> the same
+    K2_STORE_EXPORT,          // place of an export -> what is known of it (export_note.h)
     K2_STORE_TABLE_COUNT,
 };
 

@@ -1,11 +1,13 @@
-// `k2 export --parquet FILE`: rows of a table as one Parquet file, which is there whole or not. It
-// grows as FILE.PID.part, which a killed export leaves behind.
+// `k2 export`: with --warehouse Iceberg tables (export_tables.h); with --parquet FILE rows of a
+// table as one Parquet file, which is there whole or not. It grows as FILE.PID.part, which a killed
+// export leaves behind.
 #include <string.h>
 #include <unistd.h>
 
 #include "engine/file_io.h"
 #include "format/base/alloc.h"
 #include "tools/commands.h"
+#include "tools/export_tables.h"
 #include "tools/progress.h"
 #include "tools/range_options.h"
 
@@ -16,7 +18,9 @@ enum {
 
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
-    {"parquet", "FILE", "where to; a file that is there is replaced", false},
+    {"warehouse", "DIR", "brings the Iceberg tables k2.TABLE below DIR up to the snapshot", false},
+    {"full", NULL, "with --warehouse: everything anew, in place of what is there", false},
+    {"parquet", "FILE", "one Parquet file; one that is there is replaced", false},
     K2_RANGE_OPTIONS,
     {"time", "iso|ns", "ns: times as integers alone, not beside microseconds", false},
     K2_OPTION_FORMAT("table|json", "table"),
@@ -123,10 +127,13 @@ static enum k2_status check_options(const struct k2_cli *cli, struct k2_error *e
 {
     if (!k2_cli_has(cli, "parquet")) {
         return k2_fail(error, K2_BAD_REQUEST,
-                       "export: --parquet is needed; such as --parquet trades.parquet");
+                       "export: where to? Give --warehouse DIR or --parquet FILE");
     }
     if (!k2_cli_has(cli, "table")) {
         return k2_fail(error, K2_BAD_REQUEST, "export: --table is needed; such as --table trades");
+    }
+    if (k2_cli_has(cli, "full")) {
+        return k2_fail(error, K2_BAD_REQUEST, "export: --full goes with --warehouse");
     }
     if (k2_cli_value(cli, "parquet")[0] == '\0') {
         return k2_fail(error, K2_BAD_REQUEST, "export: --parquet: the name is empty");
@@ -154,9 +161,12 @@ static enum k2_exit run(struct k2_cli *cli)
     struct export self = {.cli = cli, .path = k2_cli_value(cli, "parquet"), .file = -1};
     struct k2_error error;
     k2_buffer_init(&self.part, SIZE_MAX);
-    enum k2_status status = check_options(cli, &error);
+    enum k2_status status = k2_cli_choice(cli, "format", formats, &format, &error);
+    if (status == K2_OK && k2_cli_has(cli, "warehouse")) {
+        return k2_export_tables_run(cli, format == 1);
+    }
     if (status == K2_OK) {
-        status = k2_cli_choice(cli, "format", formats, &format, &error);
+        status = check_options(cli, &error);
     }
     if (status == K2_OK) {
         status = open_export(&self, &error);
@@ -181,7 +191,7 @@ static enum k2_exit run(struct k2_cli *cli)
 
 const struct k2_command k2_command_export = {
     .name = "export",
-    .summary = "writes rows of a table to a Parquet file: by time range, instruments, columns",
+    .summary = "writes tables as Iceberg tables, or rows of one to a Parquet file",
     .options = options,
     .run = run,
 };

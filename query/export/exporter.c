@@ -1,0 +1,534 @@
+#include "query/export/exporter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "format/base/alloc.h"
+#include "query/export/export_intent.h"
+#include "query/export/table_schema.h"
+
+enum {
+    MERGED_MANIFESTS = 100, // as many small ones become one
+    PROPERTY_BYTES = 64,
+    NAME_BYTES = 160,
+    NUMBER_BYTES = 24,
+    RANGE_BYTES = 48,
+};
+
+struct exporter {
+    const struct k2_export_request *request;
+    struct k2_table_place place;
+    struct k2_arena arena; // schemas, names
+    char store[K2_STORE_TEXT_BYTES];
+    char property[PROPERTY_BYTES], range_property[PROPERTY_BYTES];
+    char commit_id[K2_UUID_BYTES];
+    uint64_t exported;    // what the table holds of this store; 0: nothing
+    bool wanted, created; // there is no table yet, but there is to be one; it was made just now
+    bool full;
+    struct k2_row_selection selection;
+    struct k2_iceberg_field *new_fields;
+    size_t new_field_count;
+    struct k2_day_rows *days;
+    size_t day_count;
+    struct k2_file_list files;
+    struct k2_iceberg_entries replaced; // with full
+    struct k2_slice *removed;           // their paths
+};
+
+static enum k2_status no_memory(struct k2_error *error)
+{
+    return k2_fail(error, K2_NO_MEMORY, "export: no memory");
+}
+
+void k2_store_text(const struct k2_engine *engine, char text[K2_STORE_TEXT_BYTES])
+{
+    const uint8_t *id = k2_engine_store_id(engine);
+    for (size_t i = 0; i < 16; i++) {
+        (void)snprintf(text + 2 * i, 3, "%02x", id[i]);
+    }
+}
+
+const char *k2_day_name(const struct k2_schema *schema, struct k2_arena *arena)
+{
+    static const char suffix[] = "_day";
+    const char *name = schema->columns[K2_TIMESTAMP].name;
+    size_t size = strlen(name);
+    char *text = k2_arena_alloc(arena, size + sizeof suffix);
+    if (text != NULL) {
+        memcpy(text, name, size);
+        memcpy(text + size, suffix, sizeof suffix);
+    }
+    return text;
+}
+
+// ---- what the table says --------------------------------------------------------------------
+
+static bool parse_number(const char *text, const char *end, int64_t *number)
+{
+    char *stop = NULL;
+    *number = text == end ? 0 : strtoll(text, &stop, 10);
+    return text == end || stop == end;
+}
+
+enum k2_status k2_export_state(const struct k2_engine *engine,
+                               const struct k2_iceberg_metadata *metadata, uint64_t *exported,
+                               bool *has_range, struct k2_row_selection *range,
+                               struct k2_error *error)
+{
+    char store[K2_STORE_TEXT_BYTES], name[PROPERTY_BYTES];
+    int64_t number = 0;
+    k2_store_text(engine, store);
+    (void)snprintf(name, sizeof name, K2_EXPORT_PROPERTY "%s", store);
+    const char *text = k2_iceberg_property(metadata, name);
+    *exported = 0;
+    *has_range = false;
+    if (text != NULL && (!parse_number(text, text + strlen(text), &number) || number <= 0)) {
+        return k2_fail(error, K2_CORRUPT, "property %s is `%.40s`; export with --full", name, text);
+    }
+    *exported = (uint64_t)number;
+    (void)snprintf(name, sizeof name, K2_EXPORT_RANGE "%s", store);
+    text = k2_iceberg_property(metadata, name);
+    if (text == NULL) {
+        return K2_OK;
+    }
+    const char *comma = strchr(text, ',');
+    *has_range = true;
+    range->has_start = comma != text;
+    if (comma == NULL || !parse_number(text, comma, &range->start_ns) ||
+        !parse_number(comma + 1, text + strlen(text), &range->end_ns)) {
+        return k2_fail(error, K2_CORRUPT, "property %s is `%.40s`; export with --full", name, text);
+    }
+    range->has_end = comma[1] != '\0';
+    return K2_OK;
+}
+
+// A range that was given must be the one that the table was begun with.
+static enum k2_status check_range(struct exporter *self, bool has_range,
+                                  const struct k2_row_selection *range, struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    struct k2_row_selection *selection = &self->selection;
+    bool given = request->has_range;
+    bool begun = self->exported > 0 && !self->full;
+    if (begun && given &&
+        (!has_range || range->has_start != request->has_start ||
+         range->has_end != request->has_end ||
+         (range->has_start && range->start_ns != request->start_ns) ||
+         (range->has_end && range->end_ns != request->end_ns))) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "the table was begun with another range of time; leave --start and --end "
+                       "out, or export with --full");
+    }
+    if (begun && has_range) {
+        selection->has_start = range->has_start;
+        selection->has_end = range->has_end;
+        selection->start_ns = range->start_ns;
+        selection->end_ns = range->end_ns;
+    } else if (given) {
+        selection->has_start = request->has_start;
+        selection->has_end = request->has_end;
+        selection->start_ns = request->start_ns;
+        selection->end_ns = request->end_ns;
+    }
+    return K2_OK;
+}
+
+static enum k2_status read_state(struct exporter *self, struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    struct k2_row_selection range = {0};
+    bool has_range;
+    const struct k2_iceberg_metadata *metadata = self->place.table.metadata;
+    enum k2_status status =
+        k2_export_state(request->engine, metadata, &self->exported, &has_range, &range, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (self->exported > request->newest && !request->full) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "the table holds snapshot %llu of this store, whose newest is %llu: the "
+                       "store is older than its export (restored?); export with --full",
+                       (unsigned long long)self->exported, (unsigned long long)request->newest);
+    }
+    if (!k2_iceberg_spec_is_day_of(metadata, request->table->schema->columns[K2_TIMESTAMP].id)) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "the table is not partitioned by day(%s); K2 writes such tables alone",
+                       request->table->schema->columns[K2_TIMESTAMP].name);
+    }
+    return check_range(self, has_range, &range, error);
+}
+
+// ---- a new table ----------------------------------------------------------------------------
+
+static enum k2_status define(struct exporter *self, const char *location,
+                             struct k2_iceberg_metadata **metadata, struct k2_error *error)
+{
+    static const struct k2_iceberg_property properties[] = {
+        {"write.parquet.compression-codec", "zstd"},
+        {"write.metadata.delete-after-commit.enabled", "true"},
+        {"write.metadata.previous-versions-max", "100"},
+        {"history.expire.max-snapshot-age-ms", "21600000"}, // 6 hours
+        {"history.expire.min-snapshots-to-keep", "10"},
+        {"commit.manifest.min-count-to-merge", "100"},
+    };
+    const struct k2_schema *schema = self->request->table->schema;
+    char uuid[K2_UUID_BYTES];
+    struct k2_iceberg_field *fields;
+    size_t field_count;
+    const int32_t sorting[] = {schema->columns[K2_SYMBOL].id, schema->columns[K2_TIMESTAMP].id,
+                               schema->columns[K2_SEQUENCE].id};
+    enum k2_status status = k2_make_uuid(uuid, error);
+    if (status == K2_OK) {
+        status = k2_table_schema_fields(schema, &self->arena, &fields, &field_count, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    const struct k2_iceberg_definition definition = {
+        .uuid = uuid,
+        .location = location,
+        .fields = fields,
+        .field_count = field_count,
+        .day_field = schema->columns[K2_TIMESTAMP].id,
+        .day_name = self->place.day_name,
+        .sort_fields = sorting,
+        .sort_field_count = sizeof sorting / sizeof sorting[0],
+        .properties = properties,
+        .property_count = sizeof properties / sizeof properties[0],
+        .time_ms = k2_now_ms(),
+    };
+    return k2_iceberg_metadata_create(metadata, &definition, error);
+}
+
+static enum k2_status create_table(struct exporter *self, struct k2_error *error)
+{
+    struct k2_catalog *catalog = self->place.catalog;
+    struct k2_iceberg_metadata *metadata = NULL;
+    struct k2_buffer location;
+    enum k2_catalog_outcome outcome = K2_CATALOG_CONFLICT;
+    char commit_id[K2_UUID_BYTES];
+    k2_buffer_init(&location, 1 << 16);
+    enum k2_status status =
+        catalog->class->location(catalog->self, self->place.name, &location, error);
+    if (status == K2_OK) {
+        status = define(self, (const char *)location.data, &metadata, error);
+    }
+    if (status == K2_OK) {
+        status = k2_make_uuid(commit_id, error);
+    }
+    if (status == K2_OK) {
+        status = catalog->class->create(catalog->self, self->place.name, metadata, commit_id,
+                                        &outcome, &self->place.table, error);
+    }
+    // Another one may have made it, or this one without knowing.
+    if (status == K2_OK && outcome != K2_CATALOG_DONE) {
+        bool found = false;
+        status = catalog->class->load(catalog->self, self->place.name, &found, &self->place.table,
+                                      error);
+        if (status == K2_OK && !found) {
+            status = k2_fail(error, K2_BUSY, "it could not be made; try again later");
+        }
+    }
+    self->created = status == K2_OK;
+    k2_iceberg_metadata_destroy(metadata);
+    k2_buffer_deinit(&location);
+    return status;
+}
+
+// ---- what is to be done ---------------------------------------------------------------------
+
+static enum k2_status list_replaced(struct exporter *self, struct k2_error *error)
+{
+    struct k2_iceberg_property property;
+    for (size_t i = 0; k2_iceberg_property_at(self->place.table.metadata, i, &property); i++) {
+        if (strncmp(property.name, K2_EXPORT_PROPERTY, sizeof K2_EXPORT_PROPERTY - 1) == 0 &&
+            strcmp(property.name, self->property) != 0) {
+            return k2_fail(error, K2_BAD_REQUEST,
+                           "another store (%s) exports into this table, too: all of it can not be "
+                           "written anew by one",
+                           property.name + sizeof K2_EXPORT_PROPERTY - 1);
+        }
+    }
+    enum k2_status status = k2_table_files(&self->place, &self->replaced, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    self->removed = k2_alloc_zero(self->replaced.count, sizeof *self->removed);
+    if (self->removed == NULL) {
+        return no_memory(error);
+    }
+    for (size_t i = 0; i < self->replaced.count; i++) {
+        if (self->replaced.items[i].file.content != K2_ICEBERG_DATA) {
+            return k2_fail(error, K2_BAD_REQUEST,
+                           "the table has delete files of another writer; let it rewrite its data "
+                           "files first, or drop the table");
+        }
+        self->removed[i] = self->replaced.items[i].file.path;
+    }
+    return K2_OK;
+}
+
+static enum k2_status prepare(struct exporter *self, struct k2_error *error)
+{
+    bool needs_rewrite = false;
+    enum k2_status status = read_state(self, error);
+    if (status == K2_OK) {
+        status = k2_table_schema_evolve(self->request->table->schema, self->place.table.metadata,
+                                        &self->arena, &self->new_fields, &self->new_field_count,
+                                        &needs_rewrite, error);
+    }
+    self->full = self->full || (needs_rewrite && self->exported > 0);
+    self->selection.commit_after = self->full ? 0 : self->exported;
+    return status;
+}
+
+// ---- doing it -------------------------------------------------------------------------------
+
+static enum k2_status write_files(struct exporter *self, struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    char name[NAME_BYTES];
+    (void)snprintf(name, sizeof name, "k2-%s-%llu-%llu-%s", self->store,
+                   (unsigned long long)self->selection.commit_after,
+                   (unsigned long long)request->snapshot, self->commit_id);
+    const struct k2_export_writer writer = {
+        .selection = self->selection,
+        .store = self->place.store,
+        .table_location = k2_iceberg_location(self->place.table.metadata),
+        .name = name,
+        .day_name = self->place.day_name,
+        .sort_order_id = k2_iceberg_sort_order_id(self->place.table.metadata),
+        .files = &self->files,
+        .progress = request->progress,
+        .context = request->context,
+        .stop = request->stop,
+    };
+    return k2_export_write(&writer, self->days, self->day_count, error);
+}
+
+// Another export of the same store may have been faster.
+static bool still_wanted(void *context, const struct k2_catalog_table *table)
+{
+    const struct exporter *self = context;
+    struct k2_row_selection range;
+    uint64_t exported;
+    bool has_range;
+    return k2_export_state(self->request->engine, table->metadata, &exported, &has_range, &range,
+                           NULL) == K2_OK &&
+           exported == self->exported;
+}
+
+static enum k2_status commit(struct exporter *self, struct k2_table_outcome *outcome,
+                             struct k2_error *error)
+{
+    const struct k2_row_selection *selection = &self->selection;
+    char number[NUMBER_BYTES], range[RANGE_BYTES] = "", from[NUMBER_BYTES] = "";
+    char to[NUMBER_BYTES] = "";
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)self->request->snapshot);
+    if (selection->has_start) {
+        (void)snprintf(from, sizeof from, "%lld", (long long)selection->start_ns);
+    }
+    if (selection->has_end) {
+        (void)snprintf(to, sizeof to, "%lld", (long long)selection->end_ns);
+    }
+    (void)snprintf(range, sizeof range, "%s,%s", from, to);
+    bool ranged = selection->has_start || selection->has_end;
+    const struct k2_iceberg_property properties[] = {
+        {self->property, number},
+        {self->range_property, ranged ? range : NULL},
+    };
+    const struct k2_iceberg_property summary[] = {
+        {"k2.commit-id", self->commit_id},
+        {"k2.store", self->store},
+        {"k2.snapshot", number},
+    };
+    bool replaces = self->replaced.count > 0;
+    const struct k2_table_change change = {
+        .commit_id = self->commit_id,
+        .operation = replaces ? "overwrite" : "append",
+        .added = self->files.items,
+        .added_count = self->files.count,
+        .removed = self->removed,
+        .removed_count = self->replaced.count,
+        .fields = self->new_fields,
+        .field_count = self->new_field_count,
+        .properties = properties,
+        .property_count = ranged || self->full ? 2 : 1,
+        .summary = summary,
+        .summary_count = sizeof summary / sizeof summary[0],
+        .merge_manifests = MERGED_MANIFESTS,
+        .still_wanted = still_wanted,
+        .context = self,
+    };
+    return k2_table_commit(&self->place, &change, outcome, error);
+}
+
+// Files that no commit names.
+static void remove_files(struct exporter *self)
+{
+    struct k2_object_store *store = self->place.store;
+    for (size_t i = 0; i < self->files.count; i++) {
+        (void)store->class->remove(store->self, (const char *)self->files.items[i].path.data, NULL);
+    }
+}
+
+static enum k2_status publish(struct exporter *self, struct k2_export_result *result,
+                              struct k2_error *error)
+{
+    struct k2_table_outcome outcome = {0};
+    enum k2_status status = k2_make_uuid(self->commit_id, error);
+    struct k2_export_intent intent = {
+        .engine = self->request->engine,
+        .warehouse = self->request->warehouse,
+        .place = &self->place,
+        .commit_id = self->commit_id,
+        .from = self->selection.commit_after,
+        .to = self->request->snapshot,
+        .writable = self->request->writable,
+    };
+    if (status == K2_OK) {
+        status = k2_export_intent_begin(&intent, error);
+    }
+    if (status == K2_OK) {
+        status = write_files(self, error);
+        if (status != K2_OK) {
+            remove_files(self);
+        }
+    }
+    if (status == K2_OK && self->full) {
+        status = list_replaced(self, error);
+    }
+    if (status == K2_OK) {
+        // After a failure it is not always known whether it was taken: the files stay, and the next
+        // export or `k2 iceberg orphans` removes those that nothing names.
+        status = commit(self, &outcome, error);
+    }
+    if (status == K2_OK && !outcome.done) {
+        remove_files(self);
+        return k2_fail(error, K2_BUSY, "another export of this store was faster; try again");
+    }
+    if (status == K2_OK) {
+        result->rows_added = self->files.rows;
+        result->files_added = self->files.count;
+        result->bytes_added = self->files.bytes;
+        status = k2_export_intent_end(&intent, outcome.snapshot_id, error);
+    }
+    return status;
+}
+
+static enum k2_status export_rows(struct exporter *self, struct k2_export_result *result,
+                                  struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    bool covered = self->exported >= request->snapshot && !self->full;
+    enum k2_status status = K2_OK;
+    if (!covered) {
+        status = k2_export_days(&self->selection, &self->days, &self->day_count, error);
+    }
+    bool changes = self->day_count > 0 || self->new_field_count > 0 ||
+                   (self->full && (self->exported > 0 || self->created));
+    if (request->only_look) {
+        result->has_work = result->has_work || (!covered && changes);
+    } else if (status == K2_OK && !covered && changes) {
+        status = publish(self, result, error);
+    }
+    return status;
+}
+
+static enum k2_status open_table(struct exporter *self, struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    struct k2_catalog *catalog = self->place.catalog;
+    bool found = false;
+    self->place.day_name = k2_day_name(request->table->schema, &self->arena);
+    if (self->place.day_name == NULL) {
+        return no_memory(error);
+    }
+    enum k2_status status =
+        catalog->class->load(catalog->self, self->place.name, &found, &self->place.table, error);
+    if (status == K2_OK && !found) {
+        bool wanted = request->create_empty;
+        if (!wanted) {
+            status = k2_export_days(&self->selection, &self->days, &self->day_count, error);
+            wanted = self->day_count > 0;
+            k2_free(self->days);
+            self->days = NULL;
+            self->day_count = 0;
+        }
+        self->wanted = wanted;
+        if (status == K2_OK && wanted && !request->only_look) {
+            status = create_table(self, error);
+        }
+    }
+    return status;
+}
+
+static enum k2_status tell(struct exporter *self, struct k2_export_result *result,
+                           struct k2_error *error)
+{
+    struct k2_iceberg_snapshot current;
+    const char *location = self->place.table.metadata_location;
+    result->snapshot = self->request->snapshot;
+    result->there = self->place.table.metadata != NULL;
+    if (!result->there) {
+        return K2_OK;
+    }
+    result->has_iceberg_snapshot =
+        k2_iceberg_current_snapshot(self->place.table.metadata, &current);
+    result->iceberg_snapshot_id = result->has_iceberg_snapshot ? current.id : 0;
+    if (location != NULL) {
+        result->metadata = k2_alloc_text(location, strlen(location));
+        return result->metadata != NULL ? K2_OK : no_memory(error);
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_export_table(const struct k2_export_request *request,
+                               struct k2_export_result *result, struct k2_error *error)
+{
+    struct exporter self = {
+        .request = request,
+        .full = request->full,
+        .place = {.store = &request->warehouse->store,
+                  .catalog = &request->warehouse->catalog,
+                  .name = request->table->schema->table},
+        .selection = {.engine = request->engine,
+                      .table = request->table,
+                      .snapshot = request->snapshot},
+    };
+    *result = (struct k2_export_result){0};
+    k2_store_text(request->engine, self.store);
+    (void)snprintf(self.property, sizeof self.property, K2_EXPORT_PROPERTY "%s", self.store);
+    (void)snprintf(self.range_property, sizeof self.range_property, K2_EXPORT_RANGE "%s",
+                   self.store);
+    enum k2_status status = open_table(&self, error);
+    bool there = status == K2_OK && self.place.table.metadata != NULL;
+    if (there) {
+        struct k2_export_intent intent = {.engine = request->engine,
+                                          .warehouse = request->warehouse,
+                                          .place = &self.place,
+                                          .writable = request->writable};
+        status = request->only_look ? k2_export_intent_is_open(&intent, &result->has_work, error)
+                                    : k2_export_intent_resolve(&intent, error);
+    }
+    if (status == K2_OK && there) {
+        status = prepare(&self, error);
+    }
+    result->has_work = result->has_work || (self.wanted && !there);
+    if (status == K2_OK && there && request->snapshot > 0) {
+        status = export_rows(&self, result, error);
+    }
+    if (status == K2_OK) {
+        status = tell(&self, result, error);
+    }
+    if (status != K2_OK) {
+        k2_error_annotate(error, "table %s", self.place.name);
+    }
+    k2_catalog_table_close(&self.place.table);
+    k2_file_list_deinit(&self.files);
+    k2_iceberg_entries_deinit(&self.replaced);
+    k2_free(self.removed);
+    k2_free(self.days);
+    k2_arena_deinit(&self.arena);
+    return status;
+}
