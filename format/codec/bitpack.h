@@ -61,6 +61,10 @@ struct k2_bitpack_kernels {
     // values[i] += others[i]; wraps. May read and write up to 7 values behind the last.
     void (*add)(const int64_t *others, size_t count, int64_t *values);
 
+    // values[i] += how many rows just before row i have the same in `others`: 0 where a run of them
+    // begins. Wraps; room as for add.
+    void (*add_ordinals)(const int64_t *others, size_t count, int64_t *values);
+
     // values[i] = runs[ones among the bits 0 to i of `words` - 1]; the first bit is one. Reads up
     // to 8 runs behind the last, writes up to 7 values behind it.
     void (*spread)(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values);

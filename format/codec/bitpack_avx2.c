@@ -206,6 +206,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .unpack_plain = loop_unpack_plain,
     .count_up = loop_count_up,
     .add = loop_add,
+    .add_ordinals = loop_add_ordinals,
     .spread = avx2_spread,
     .look_up = loop_look_up,
     .range = loop_range,

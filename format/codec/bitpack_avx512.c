@@ -203,6 +203,31 @@ static void avx512_add(const int64_t *others, size_t count, int64_t *values)
     }
 }
 
+// A row's ordinal is its place less that at which its run began: the greatest so far of the places
+// that differ from the one before.
+static void avx512_add_ordinals(const int64_t *others, size_t count, int64_t *values)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i last = _mm512_set1_epi64(7);
+    __m512i place = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i began = zero;  // the run of the row before
+    __m512i before = zero; // the eight others before; the first row begins a run whatever it has
+    for (size_t i = 0; i < count; i += 8) {
+        __m512i other = _mm512_loadu_si512(others + i);
+        __mmask8 begins = _mm512_cmpneq_epi64_mask(other, _mm512_alignr_epi64(other, before, 7));
+        __m512i begin = _mm512_maskz_mov_epi64(begins, place);
+        begin = _mm512_max_epi64(begin, _mm512_alignr_epi64(begin, zero, 7));
+        begin = _mm512_max_epi64(begin, _mm512_alignr_epi64(begin, zero, 6));
+        begin = _mm512_max_epi64(begin, _mm512_alignr_epi64(begin, zero, 4));
+        begin = _mm512_max_epi64(begin, began);
+        __m512i value = _mm512_loadu_si512(values + i);
+        _mm512_storeu_si512(values + i, _mm512_add_epi64(value, _mm512_sub_epi64(place, begin)));
+        began = _mm512_permutexvar_epi64(last, begin);
+        before = other;
+        place = _mm512_add_epi64(place, _mm512_set1_epi64(8));
+    }
+}
+
 // Eight rows take runs from the one before them, or from their first one when that begins with
 // them: so they lie in one register. Which one each row takes is the number of bits up to it.
 static void avx512_spread(const uint64_t *words, const int64_t *runs, size_t count, int64_t *values)
@@ -288,6 +313,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .unpack_plain = avx512_unpack_plain,
     .count_up = avx512_count_up,
     .add = avx512_add,
+    .add_ordinals = avx512_add_ordinals,
     .spread = avx512_spread,
     .look_up = avx512_look_up,
     .range = loop_range,

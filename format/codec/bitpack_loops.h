@@ -114,3 +114,12 @@ static inline void loop_add(const int64_t *others, size_t count, int64_t *values
         values[i] = (int64_t)((uint64_t)values[i] + (uint64_t)others[i]);
     }
 }
+
+static inline void loop_add_ordinals(const int64_t *others, size_t count, int64_t *values)
+{
+    uint64_t ordinal = 0;
+    for (size_t i = 1; i < count; i++) {
+        ordinal = others[i] == others[i - 1] ? ordinal + 1 : 0;
+        values[i] = (int64_t)((uint64_t)values[i] + ordinal);
+    }
+}

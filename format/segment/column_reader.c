@@ -27,7 +27,8 @@ static int find_column(const struct k2_row_group_view *view, uint16_t column_id)
 static bool encoding_fits(enum k2_kind kind, uint8_t encoding)
 {
     if (k2_kind_is_fixed(kind)) {
-        return encoding == K2_ENCODING_INTEGERS || encoding == K2_ENCODING_DIFFERENCES;
+        return encoding == K2_ENCODING_INTEGERS || encoding == K2_ENCODING_DIFFERENCES ||
+               encoding == K2_ENCODING_ORDINALS;
     }
     return k2_text_chunk_knows(encoding);
 }
@@ -96,7 +97,8 @@ static enum k2_status open_chunk(struct k2_column_reader *reader, size_t index,
     }
     if (k2_kind_is_fixed(view->columns[index].kind)) {
         status = k2_integer_chunk_open(&reader->integers, bytes, view->row_count, error);
-        if (status == K2_OK && place->encoding == K2_ENCODING_DIFFERENCES) {
+        if (status == K2_OK && place->encoding != K2_ENCODING_INTEGERS) {
+            reader->ordinals = place->encoding == K2_ENCODING_ORDINALS;
             status = open_reference(reader, place->reference, error);
         }
         return status;
@@ -184,7 +186,11 @@ static enum k2_status decode_integers(struct k2_column_reader *reader, uint32_t 
         k2_error_annotate(error, "reference");
         return status;
     }
-    k2_bitpack_selected()->add(added, row_count, store->values);
+    if (reader->ordinals) {
+        k2_bitpack_selected()->add_ordinals(added, row_count, store->values);
+    } else {
+        k2_bitpack_selected()->add(added, row_count, store->values);
+    }
     return K2_OK;
 }
 

@@ -130,11 +130,21 @@ static uint8_t place_divisor(struct chunk_encoder *encoder, uint64_t divisor)
     return (uint8_t)(place + 1);
 }
 
-static void subtract(const struct k2_integer_source *reference, size_t first_row, size_t row_count,
+static void subtract(const struct k2_integer_source *source, size_t first_row, size_t row_count,
                      int64_t *values)
 {
     int64_t subtracted[K2_BLOCK_ROWS];
-    reference->fill(reference->context, first_row, row_count, subtracted, NULL);
+    int64_t ordinal = 0;
+    source->reference->fill(source->reference->context, first_row, row_count, subtracted, NULL);
+    if (source->ordinals) {
+        int64_t last = subtracted[0];
+        subtracted[0] = 0;
+        for (size_t i = 1; i < row_count; i++) {
+            ordinal = subtracted[i] == last ? ordinal + 1 : 0;
+            last = subtracted[i];
+            subtracted[i] = ordinal;
+        }
+    }
     for (size_t i = 0; i < row_count; i++) {
         values[i] = (int64_t)((uint64_t)values[i] - (uint64_t)subtracted[i]);
     }
@@ -169,7 +179,7 @@ static void encode_block(struct chunk_encoder *encoder, struct block *block,
     k2_bitpack_selected()->range(values, row_count, &stats->min, &stats->max);
     stats->sum = sum_of(values, null_count > 0 ? valid : NULL, row_count, stats);
     if (source->reference != NULL) {
-        subtract(source->reference, first_row, row_count, values);
+        subtract(source, first_row, row_count, values);
     }
     if (source->reference != NULL && null_count > 0) {
         fill_nulls(values, valid, row_count);
@@ -178,12 +188,27 @@ static void encode_block(struct chunk_encoder *encoder, struct block *block,
     block->divisor = place_divisor(encoder, block->entry.divisor);
 }
 
-static void put_entries(const struct chunk_encoder *encoder, struct k2_buffer *out)
+// True when all blocks, of which there are two or more, are of one value, and the same.
+static bool is_uniform(const struct chunk_encoder *encoder)
+{
+    const struct block *first = &encoder->blocks[0];
+    for (size_t i = 0; i < encoder->block_count; i++) {
+        const struct block *block = &encoder->blocks[i];
+        if (block->validity != K2_ALL_VALID || block->entry.codec != K2_CODEC_CONST ||
+            block->entry.base != first->entry.base) {
+            return false;
+        }
+    }
+    return encoder->block_count > 1;
+}
+
+static void put_entries(const struct chunk_encoder *encoder, size_t entry_count,
+                        struct k2_buffer *out)
 {
     for (size_t i = 0; i < encoder->divisor_count; i++) {
         k2_put_u64(out, encoder->divisors[i]);
     }
-    for (size_t i = 0; i < encoder->block_count; i++) {
+    for (size_t i = 0; i < entry_count; i++) {
         const struct block *block = &encoder->blocks[i];
         k2_put_u32(out, block->offset);
         k2_put_u8(out, block->entry.codec);
@@ -239,10 +264,14 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
     if (encoder.block_count <= K2_ZONE_BLOCKS) {
         flags &= ~(unsigned)K2_CHUNK_HAS_ZONES;
     }
-    k2_put_u8(out, (uint8_t)flags);
+    bool uniform = is_uniform(&encoder);
+    if (uniform && source->reference == NULL) {
+        flags = 0; // the entry says it all
+    }
+    k2_put_u8(out, (uint8_t)(flags | (uniform ? K2_CHUNK_IS_UNIFORM : 0)));
     k2_put_u8(out, (uint8_t)encoder.divisor_count);
     k2_put_u16(out, (uint16_t)encoder.block_count);
-    put_entries(&encoder, out);
+    put_entries(&encoder, uniform ? 1 : encoder.block_count, out);
     for (size_t i = 0; (flags & K2_CHUNK_HAS_BOUNDS) != 0 && i < encoder.block_count; i++) {
         put_range(out, &encoder.blocks[i].stats);
     }
@@ -287,11 +316,15 @@ enum k2_status k2_integer_chunk_open(struct k2_integer_chunk *chunk, struct k2_s
     unsigned flags = k2_read_u8(&reader);
     uint32_t divisor_count = k2_read_u8(&reader);
     uint32_t block_count = k2_read_u16(&reader);
+    bool uniform = (flags & K2_CHUNK_IS_UNIFORM) != 0;
+    size_t entry_count = uniform ? 1 : block_count;
     size_t zone_count = (block_count + K2_ZONE_BLOCKS - 1) / K2_ZONE_BLOCKS;
-    *chunk = (struct k2_integer_chunk){
-        .row_count = row_count, .block_count = block_count, .divisor_count = divisor_count};
+    *chunk = (struct k2_integer_chunk){.row_count = row_count,
+                                       .block_count = block_count,
+                                       .divisor_count = divisor_count,
+                                       .is_uniform = uniform};
     chunk->divisors = k2_read_bytes(&reader, divisor_count * sizeof(uint64_t)).data;
-    chunk->entries = k2_read_bytes(&reader, (size_t)block_count * K2_BLOCK_ENTRY_BYTES).data;
+    chunk->entries = k2_read_bytes(&reader, entry_count * K2_BLOCK_ENTRY_BYTES).data;
     if ((flags & K2_CHUNK_HAS_BOUNDS) != 0) {
         chunk->bounds = k2_read_bytes(&reader, (size_t)block_count * K2_BOUNDS_BYTES).data;
     }
@@ -303,7 +336,8 @@ enum k2_status k2_integer_chunk_open(struct k2_integer_chunk *chunk, struct k2_s
         return k2_fail(error, K2_CORRUPT, "chunk of %zu bytes ends within its entries",
                        bytes.size_bytes);
     }
-    if ((flags & ~(unsigned)(K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES)) != 0) {
+    if ((flags & ~(unsigned)(K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES | K2_CHUNK_IS_UNIFORM)) !=
+        0) {
         return k2_fail(error, K2_CORRUPT, "chunk with unknown flags 0x%x", flags);
     }
     if (block_count != (row_count + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS) {
@@ -322,7 +356,7 @@ uint32_t k2_integer_chunk_block_rows(const struct k2_integer_chunk *chunk, uint3
 
 static const uint8_t *entry_of(const struct k2_integer_chunk *chunk, uint32_t block)
 {
-    return chunk->entries + (size_t)block * K2_BLOCK_ENTRY_BYTES;
+    return chunk->entries + (chunk->is_uniform ? 0 : (size_t)block * K2_BLOCK_ENTRY_BYTES);
 }
 
 // The block's bytes: bitmap and payload. Read anew each time: a mapping may change underneath.
@@ -331,7 +365,7 @@ static bool block_bytes(const struct k2_integer_chunk *chunk, uint32_t block,
 {
     size_t begin = load_u32(entry_of(chunk, block) + K2_BLOCK_AT_OFFSET);
     size_t end = chunk->payload.size_bytes;
-    if (block + 1 < chunk->block_count) {
+    if (block + 1 < chunk->block_count && !chunk->is_uniform) {
         end = load_u32(entry_of(chunk, block + 1) + K2_BLOCK_AT_OFFSET);
     }
     if (begin > end || end > chunk->payload.size_bytes) {
@@ -465,8 +499,21 @@ bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t bloc
 bool k2_integer_chunk_zone(const struct k2_integer_chunk *chunk, uint32_t zone,
                            struct k2_column_stats *stats)
 {
-    if (chunk->zones == NULL || zone * K2_ZONE_BLOCKS >= chunk->block_count) {
+    struct k2_block_entry entry;
+    if (zone * K2_ZONE_BLOCKS >= chunk->block_count) {
         return false;
+    }
+    if (chunk->zones == NULL) {
+        if (!chunk->is_uniform || chunk->is_difference || !read_entry(chunk, 0, &entry) ||
+            entry.codec != K2_CODEC_CONST || entry_of(chunk, 0)[K2_BLOCK_AT_VALIDITY] != 0) {
+            return false;
+        }
+        uint32_t first = zone * K2_ZONE_BLOCKS * K2_BLOCK_ROWS;
+        uint32_t rows = chunk->row_count - first;
+        rows = rows < K2_ZONE_BLOCKS * K2_BLOCK_ROWS ? rows : K2_ZONE_BLOCKS * K2_BLOCK_ROWS;
+        *stats =
+            (struct k2_column_stats){true, entry.base, entry.base, (k2_int128)entry.base * rows, 0};
+        return true;
     }
     const uint8_t *bytes = chunk->zones + (size_t)zone * K2_ZONE_BYTES;
     *stats = (struct k2_column_stats){0};

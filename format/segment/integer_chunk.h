@@ -20,6 +20,7 @@ struct k2_integer_source {
     // NULL, or what is subtracted from each value before it is encoded: as many rows, no nulls.
     // Statistics are those of the values themselves.
     const struct k2_integer_source *reference; // borrowed
+    bool ordinals; // subtracted are the places in the runs of equal values of the reference
 };
 
 // True when the values less source->reference, which is not NULL, take clearly fewer bytes; judged
@@ -38,6 +39,7 @@ struct k2_integer_chunk {
     uint32_t row_count, block_count;
     uint32_t divisor_count;
     bool is_difference; // for whoever opened it to set: entries say nothing of the values
+    bool is_uniform;    // the entry of block 0 is that of all
     const uint8_t *divisors, *entries;
     const uint8_t *bounds, *zones; // NULL: none
     struct k2_slice payload;

@@ -148,9 +148,10 @@ static void encode_integers(struct group_encoder *encoder, const struct k2_colum
     struct k2_column_stats stats;
     size_t begin = begin_chunk(encoder);
     k2_integer_chunk_encode(source, flags, &encoder->scratch, encoder->out, &stats);
-    put_column_entry(encoder, column,
-                     reference == 0 ? K2_ENCODING_INTEGERS : K2_ENCODING_DIFFERENCES, reference,
-                     begin, &stats);
+    uint8_t encoding = reference == 0     ? K2_ENCODING_INTEGERS
+                       : source->ordinals ? K2_ENCODING_ORDINALS
+                                          : K2_ENCODING_DIFFERENCES;
+    put_column_entry(encoder, column, encoding, reference, begin, &stats);
 }
 
 static size_t count_nulls(const struct group_encoder *encoder, const struct k2_batch_column *column)
@@ -173,7 +174,7 @@ static bool find_reference(const struct group_encoder *encoder, size_t index,
     size_t found = K2_TIMESTAMP;
     *context = (struct column_source){encoder, NULL};
     *source = (struct k2_integer_source){
-        fill_times, context, encoder->row_count, false, encoder->sorted_level, NULL};
+        fill_times, context, encoder->row_count, false, encoder->sorted_level, NULL, false};
     if (encoder->row_count < DIFFERENCE_ROWS) {
         return false;
     }
@@ -202,7 +203,8 @@ static void encode_values(struct group_encoder *encoder, size_t index, bool has_
     struct column_source reference_context;
     struct k2_integer_source reference;
     struct k2_integer_source source = {
-        fill_values, &context, encoder->row_count, has_nulls, encoder->sorted_level, &reference};
+        fill_values, &context, encoder->row_count, has_nulls, encoder->sorted_level,
+        &reference,  false};
     uint16_t reference_id = 0;
     if (!find_reference(encoder, index, &reference_context, &reference, &reference_id) ||
         !k2_integer_chunk_difference_pays(&source, &encoder->scratch)) {
@@ -247,18 +249,27 @@ static void encode_keys(struct group_encoder *encoder)
     struct column_source context = {encoder, NULL};
     unsigned both = K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES;
     struct k2_integer_source times = {
-        fill_times, &context, encoder->row_count, false, encoder->sorted_level, NULL};
-    struct k2_integer_source epochs = {fill_epochs,           &context, encoder->row_count, false,
-                                       encoder->sorted_level, NULL};
-    struct k2_integer_source sequences = {
-        fill_sequences, &context, encoder->row_count, false, encoder->sorted_level, NULL};
+        fill_times, &context, encoder->row_count, false, encoder->sorted_level, NULL, false};
+    struct k2_integer_source epochs = times;
+    struct k2_integer_source sequences = times;
+    epochs.fill = fill_epochs;
+    sequences.fill = fill_sequences;
     encode_integers(encoder, &columns[K2_TIMESTAMP], &times, 0, both);
     encode_integers(encoder, &columns[K2_EPOCH], &epochs, 0, K2_CHUNK_HAS_ZONES);
-    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, 0, both);
+    // A sequence may be nothing but the place of the row among those of its time.
+    sequences.reference = &times;
+    sequences.ordinals = true;
+    uint16_t reference_id = columns[K2_TIMESTAMP].id;
+    if (encoder->row_count < DIFFERENCE_ROWS ||
+        !k2_integer_chunk_difference_pays(&sequences, &encoder->scratch)) {
+        sequences.reference = NULL;
+        reference_id = 0;
+    }
+    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, reference_id, both);
     if (encoder->batch->commits != NULL) {
         struct k2_column hidden = {.id = K2_COLUMN_ID_COMMIT, .kind = K2_KIND_INT64};
-        struct k2_integer_source commits = {
-            fill_commits, &context, encoder->row_count, false, encoder->sorted_level, NULL};
+        struct k2_integer_source commits = times;
+        commits.fill = fill_commits;
         encode_integers(encoder, &hidden, &commits, 0, both);
     }
 }

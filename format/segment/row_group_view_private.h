@@ -10,7 +10,7 @@
 // Where a column's chunk lies; beside its struct k2_group_column.
 struct k2_column_place {
     uint8_t encoding;
-    uint16_t reference; // id of the column that was subtracted, for K2_ENCODING_DIFFERENCES
+    uint16_t reference; // id of the column of DIFFERENCES and ORDINALS
     uint32_t offset;    // in the group
     uint64_t checksum;
 };
@@ -49,6 +49,7 @@ struct k2_column_reader {
     struct k2_text_chunk texts;        // text kinds
     struct k2_integer_chunk reference; // what is added to differences
     struct k2_reference_room *room;    // owned; NULL: the values are no differences
+    bool ordinals;                     // what is added are places in the reference's runs
     uint16_t reference_id;
     const int64_t *lent; // borrowed: the reference's values of the block that is decoded next
 };

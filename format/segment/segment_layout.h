@@ -9,7 +9,7 @@
 enum {
     K2_MAGIC_BYTES = 8,
     K2_FORMAT_MAJOR = 0, // a reader refuses another one
-    K2_FORMAT_MINOR = 2,
+    K2_FORMAT_MINOR = 3,
 };
 
 // The file header: one page, of which the rest is zero.
@@ -85,6 +85,7 @@ enum k2_chunk_encoding {
     K2_ENCODING_DIGITS = 4,
     K2_ENCODING_NUMBERED = 5,
     K2_ENCODING_DIFFERENCES = 6,
+    K2_ENCODING_ORDINALS = 7,
 };
 
 enum { K2_COLUMN_HAS_RANGE = 1 };
@@ -114,7 +115,11 @@ enum {
     K2_ZONE_BLOCKS = 8,
 };
 
-enum { K2_CHUNK_HAS_BOUNDS = 1, K2_CHUNK_HAS_ZONES = 2 };
+enum {
+    K2_CHUNK_HAS_BOUNDS = 1,
+    K2_CHUNK_HAS_ZONES = 2,
+    K2_CHUNK_IS_UNIFORM = 4, // one block entry stands for all blocks
+};
 
 enum k2_validity {
     K2_ALL_VALID = 0,

@@ -148,7 +148,8 @@ static void put_dictionary(const struct dictionary *dictionary, const struct k2_
     k2_buffer_patch_u32(out, header + K2_DICTIONARY_AT_BYTES, (uint32_t)(out->size_bytes - begin));
     struct code_source context = {dictionary, source};
     struct k2_integer_source codes = {
-        fill_codes, &context, source->row_count, source->has_nulls, source->sorted_level, NULL};
+        fill_codes, &context, source->row_count, source->has_nulls, source->sorted_level,
+        NULL,       false};
     k2_integer_chunk_encode(&codes, 0, scratch, out, NULL);
 }
 
@@ -178,7 +179,8 @@ static void put_texts(const struct k2_text_source *source, struct k2_buffer *scr
     k2_put_zeros(out, block_count * K2_TEXTS_ENTRY_BYTES);
     size_t lengths_begin = out->size_bytes;
     struct k2_integer_source lengths = {
-        fill_lengths, source, source->row_count, source->has_nulls, source->sorted_level, NULL};
+        fill_lengths, source, source->row_count, source->has_nulls, source->sorted_level,
+        NULL,         false};
     k2_integer_chunk_encode(&lengths, 0, scratch, out, NULL);
     size_t texts_begin = out->size_bytes;
     k2_buffer_patch_u32(out, header, (uint32_t)(texts_begin - lengths_begin));
@@ -288,7 +290,8 @@ static void put_numbered(const struct k2_text_source *source, struct k2_slice pr
 {
     struct numbered_source context = {source, prefix};
     struct k2_integer_source numbers = {
-        fill_numbers, &context, source->row_count, source->has_nulls, source->sorted_level, NULL};
+        fill_numbers, &context, source->row_count, source->has_nulls, source->sorted_level,
+        NULL,         false};
     *encoding = K2_ENCODING_DIGITS;
     if (prefix.size_bytes > 0) {
         *encoding = K2_ENCODING_NUMBERED;
