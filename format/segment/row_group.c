@@ -265,7 +265,7 @@ static void encode_keys(struct group_encoder *encoder)
         sequences.reference = NULL;
         reference_id = 0;
     }
-    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, reference_id, both);
+    encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, reference_id, K2_CHUNK_HAS_ZONES);
     if (encoder->batch->commits != NULL) {
         struct k2_column hidden = {.id = K2_COLUMN_ID_COMMIT, .kind = K2_KIND_INT64};
         struct k2_integer_source commits = times;

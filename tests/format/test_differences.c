@@ -1,4 +1,4 @@
-// Columns that are kept as differences to another one: receive times, ask prices.
+// Columns that are kept as differences to another one: receive times, ask prices, ordinals.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,6 +139,98 @@ static void what_is_near_another_column_is_kept_as_a_difference(void **state)
         }
         const struct k2_column_stats *stats = &view->columns[place_of(view, PRICE + 1)].stats;
         assert_true(stats->has_range);
+        k2_row_group_view_close(view);
+        k2_buffer_deinit(&group);
+        k2_test_rows_destroy(made);
+    }
+}
+
+// Sequences that count the rows of each instrument and time, runs of any length over the borders of
+// blocks; or that begin anywhere, or skip now and then.
+static struct k2_test_rows *create_ordinals(size_t row_count, uint64_t longest, int64_t first,
+                                            bool with_holes)
+{
+    struct k2_test_shape even = {.row_count = row_count, .instrument_count = 2, .seed = 6};
+    struct k2_test_rows *rows = k2_test_rows_create(&even);
+    struct k2_row_key *keys = rows->batch->keys;
+    uint64_t random = 99;
+    for (size_t row = 0, left = 0; row < row_count; row++, left--) {
+        bool same = row > 0 && keys[row].instrument == keys[row - 1].instrument;
+        uint64_t bits = k2_test_random(&random);
+        if (left == 0) {
+            left = bits % longest + 1;
+            same = false;
+        }
+        keys[row].time_ns = row == 0 ? 5 : keys[row - 1].time_ns + (same ? 0 : 1000);
+        keys[row].sequence = same ? keys[row - 1].sequence + 1 : first;
+        keys[row].sequence += with_holes && bits >> 58 == 0;
+    }
+    return rows;
+}
+
+static void check_sequences(const struct k2_test_rows *rows, const struct k2_row_group_view *view)
+{
+    struct k2_vector_store *store = k2_alloc_aligned(sizeof *store);
+    struct k2_column_reader *reader;
+    bool found;
+    assert_int_equal(k2_column_reader_open(&reader, view, K2_SEQUENCE + 1, &found, NULL), K2_OK);
+    size_t row = 0;
+    for (uint32_t block = 0; row < rows->batch->row_count; block++) {
+        struct k2_vector vector;
+        uint32_t row_count;
+        int64_t min = INT64_MIN;
+        int64_t max = INT64_MAX;
+        assert_int_equal(k2_column_reader_decode(reader, block, store, &vector, &row_count, NULL),
+                         K2_OK);
+        (void)k2_column_reader_bounds(reader, block, &min, &max);
+        assert_null(vector.valid);
+        for (uint32_t i = 0; i < row_count; i++, row++) {
+            assert_int_equal(vector.values[i], rows->batch->keys[row].sequence);
+            assert_true(min <= vector.values[i] && vector.values[i] <= max);
+        }
+    }
+    k2_column_reader_close(reader);
+    k2_free(store);
+}
+
+static void ordinals_are_kept_by_the_runs_of_their_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t row_count;
+        uint64_t longest; // run
+        int64_t first;
+        bool with_holes;
+        uint8_t encoding;
+    } rows[] = {
+        {"short runs", ROWS, 9, 1, false, K2_ENCODING_ORDINALS},
+        {"runs of several blocks", 9000, 5000, 1, false, K2_ENCODING_ORDINALS},
+        {"with holes", ROWS, 40, 1, true, K2_ENCODING_ORDINALS},
+        {"from the least number", ROWS, 9, INT64_MIN, false, K2_ENCODING_ORDINALS},
+        {"near the greatest number", ROWS, 9, INT64_MAX - 20, false, K2_ENCODING_ORDINALS},
+        {"few rows", 63, 9, 1, false, K2_ENCODING_INTEGERS},
+        {"every row another time", ROWS, 1, 1, false, K2_ENCODING_INTEGERS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct k2_test_rows *made =
+            create_ordinals(rows[i].row_count, rows[i].longest, rows[i].first, rows[i].with_holes);
+        struct k2_buffer group;
+        encode(made, &group);
+        struct k2_row_group_view *view = open_view(&group);
+        size_t place = place_of(view, K2_SEQUENCE + 1);
+        if (view->places[place].encoding != rows[i].encoding) {
+            fail_msg("%s: encoding %u", rows[i].name, view->places[place].encoding);
+        }
+        static const char *const sets[] = {"scalar", "avx2", "avx512"};
+        for (size_t set = 0; set < 3; set++) {
+            if (k2_codec_select(sets[set])) {
+                check_sequences(made, view);
+            }
+        }
+        if (rows[i].encoding == K2_ENCODING_ORDINALS && !rows[i].with_holes) {
+            assert_true(view->columns[place].length_bytes < rows[i].row_count / 8);
+        }
         k2_row_group_view_close(view);
         k2_buffer_deinit(&group);
         k2_test_rows_destroy(made);
@@ -287,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_near_another_column_is_kept_as_a_difference),
+        cmocka_unit_test(ordinals_are_kept_by_the_runs_of_their_times),
         cmocka_unit_test(a_lent_reference_is_not_decoded_again),
         cmocka_unit_test(statistics_are_those_of_the_values),
         cmocka_unit_test(a_reference_without_integers_is_corrupt),
