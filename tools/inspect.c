@@ -65,8 +65,15 @@ static const char *column_name(const struct k2_schema *schema, uint16_t id, char
             return schema->columns[i].name;
         }
     }
-    if (id == K2_COLUMN_ID_COMMIT) {
+    switch (id) {
+    case K2_COLUMN_ID_COMMIT:
         return "_commit";
+    case K2_COLUMN_ID_UNTIL:
+        return "_until";
+    case K2_COLUMN_ID_OP:
+        return "_op";
+    default:
+        break;
     }
     (void)snprintf(text, 16, "#%u", id);
     return text;

@@ -82,6 +82,10 @@ static enum k2_status check_column(const struct k2_schema *newer, const struct k
         return k2_fail(error, K2_BAD_REQUEST, "%s: field %s: was nullable and is not any more",
                        newer->table, before->name);
     }
+    if (before->version != now->version) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: field %s: its k2.role changed", newer->table,
+                       before->name);
+    }
     if (before->identity != now->identity) {
         return k2_fail(error, K2_BAD_REQUEST, "%s: field %s: its k2.identity changed", newer->table,
                        before->name);

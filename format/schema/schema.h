@@ -53,8 +53,8 @@ enum k2_key_column {
 // Hidden columns of row groups; never in a schema.
 enum {
     K2_COLUMN_ID_COMMIT = 0xff01, // snapshot id that brought the row
-    K2_COLUMN_ID_UNTIL = 0xff02,  // reserved: snapshot id that superseded it
-    K2_COLUMN_ID_OP = 0xff03,     // reserved: 0 put, 1 delete
+    K2_COLUMN_ID_UNTIL = 0xff02,  // snapshot id that replaced it, 0: none did
+    K2_COLUMN_ID_OP = 0xff03,     // enum k2_row_op
     K2_COLUMN_ID_FIRST_HIDDEN = 0xff00,
 };
 
@@ -66,6 +66,7 @@ struct k2_column {
     enum k2_kind kind;
     uint8_t scale; // decimal64 only
     bool nullable;
+    bool version;  // k2.role version: of the rows of one key the one with the greatest counts
     bool identity; // part of the content that tells a duplicate from a key conflict
     enum k2_json_shape shape;
     bool has_default;
@@ -78,11 +79,12 @@ struct k2_schema {
     char *source; // owned: the Avro JSON as given
     struct k2_column *columns;
     size_t column_count;
+    size_t version_column; // index of the one with that role; 0: none has
 };
 
 // Parses Avro JSON. `table` names the table; NULL takes the attribute `k2.table`, else the record's
 // name in lower case. Attributes of a field that K2 reads: `k2.role` (exchange, symbol, timestamp,
-// epoch, sequence), `k2.kind` (symbolic, text, json, uuid), `k2.identity` (false), `field-id`
+// epoch, sequence; version), `k2.kind` (symbolic, text, json, uuid), `k2.identity` (false), `field-id`
 // (else numbered by place). Fails with K2_BAD_REQUEST and the field named.
 K2_MUST_CHECK enum k2_status k2_schema_parse(struct k2_schema **schema, const char *table,
                                              struct k2_slice json, struct k2_error *error);

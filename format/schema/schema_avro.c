@@ -331,7 +331,9 @@ static enum k2_status read_attributes(struct parser *self, const json_t *field, 
     return status == K2_OK ? read_default(self, field, column) : status;
 }
 
-// The role of a field, or K2_KEY_COLUMN_COUNT. Without any k2.role the usual names count.
+enum { VERSION_ROLE = K2_KEY_COLUMN_COUNT + 1 };
+
+// The role of a field, or K2_KEY_COLUMN_COUNT for none. Without any k2.role the usual names count.
 static enum k2_status read_role(struct parser *self, const json_t *field, bool by_name,
                                 size_t *role)
 {
@@ -345,8 +347,8 @@ static enum k2_status read_role(struct parser *self, const json_t *field, bool b
             return K2_OK;
         }
     }
-    *role = K2_KEY_COLUMN_COUNT;
-    return text == NULL ? K2_OK : fail_field(self, "its k2.role is unknown");
+    *role = text != NULL && strcmp(text, "version") == 0 ? VERSION_ROLE : K2_KEY_COLUMN_COUNT;
+    return text == NULL || *role == VERSION_ROLE ? K2_OK : fail_field(self, "its k2.role is unknown");
 }
 
 static enum k2_status check_key(struct parser *self, size_t role, struct k2_column *column)
@@ -370,6 +372,18 @@ static enum k2_status check_key(struct parser *self, size_t role, struct k2_colu
     return K2_OK;
 }
 
+static enum k2_status check_version(struct parser *self, struct k2_column *column)
+{
+    if (self->schema->version_column != 0) {
+        return fail_field(self, "its k2.role is taken by another field");
+    }
+    if (column->kind > K2_KIND_INT64 && column->kind != K2_KIND_TIMESTAMP) {
+        return fail_field(self, "a version is an integer or a timestamp");
+    }
+    column->version = true;
+    return K2_OK;
+}
+
 static enum k2_status read_field(struct parser *self, const json_t *field, size_t place,
                                  bool by_name)
 {
@@ -380,13 +394,15 @@ static enum k2_status read_field(struct parser *self, const json_t *field, size_
                        place + 1);
     }
     struct k2_column column = {0};
-    size_t role;
+    size_t role = K2_KEY_COLUMN_COUNT;
     enum k2_status status = read_role(self, field, by_name, &role);
     if (status == K2_OK) {
         status = read_attributes(self, field, place, &column);
     }
     if (status == K2_OK && role < K2_KEY_COLUMN_COUNT) {
         status = check_key(self, role, &column);
+    } else if (status == K2_OK && role == VERSION_ROLE) {
+        status = check_version(self, &column);
     }
     if (status == K2_OK) {
         column.name = k2_alloc_text(self->field, strlen(self->field));
@@ -399,6 +415,9 @@ static enum k2_status read_field(struct parser *self, const json_t *field, size_
     if (role < K2_KEY_COLUMN_COUNT) {
         self->keys[role] = column;
     } else {
+        if (column.version) {
+            self->schema->version_column = self->schema->column_count;
+        }
         self->schema->columns[self->schema->column_count++] = column;
     }
     return K2_OK;
@@ -453,7 +472,8 @@ static bool names_roles(const json_t *fields)
     json_t *field;
     json_array_foreach(fields, index, field)
     {
-        if (json_object_get(field, "k2.role") != NULL) {
+        const json_t *role = json_object_get(field, "k2.role");
+        if (role != NULL && !is_text(field, "k2.role", "version")) {
             return true;
         }
     }

@@ -76,6 +76,8 @@ void k2_row_batch_destroy(struct k2_row_batch *batch)
     k2_free(batch->positions);
     k2_free(batch->payloads);
     k2_free(batch->commits);
+    k2_free(batch->ops);
+    k2_free(batch->untils);
     k2_buffer_deinit(&batch->text);
     k2_free(batch);
 }
@@ -155,8 +157,48 @@ enum k2_status k2_row_batch_add(struct k2_row_batch *batch, const struct k2_row_
     if (batch->commits != NULL) {
         batch->commits[index] = 0;
     }
+    if (batch->ops != NULL) {
+        batch->ops[index] = K2_OP_PUT;
+    }
+    if (batch->untils != NULL) {
+        batch->untils[index] = 0;
+    }
     batch->row_count++;
     *row = index;
+    return K2_OK;
+}
+
+enum k2_status k2_row_batch_set_op(struct k2_row_batch *batch, size_t row, enum k2_row_op op,
+                                   struct k2_error *error)
+{
+    assert(row < batch->row_count);
+    if (batch->ops == NULL && op == K2_OP_PUT) {
+        return K2_OK;
+    }
+    if (batch->ops == NULL) {
+        batch->ops = k2_alloc_zero(batch->row_capacity, sizeof *batch->ops);
+    }
+    if (batch->ops == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "batch: out of memory");
+    }
+    batch->ops[row] = (uint8_t)op;
+    return K2_OK;
+}
+
+enum k2_status k2_row_batch_set_until(struct k2_row_batch *batch, size_t row, uint64_t until,
+                                      struct k2_error *error)
+{
+    assert(row < batch->row_count);
+    if (batch->untils == NULL && until == 0) {
+        return K2_OK;
+    }
+    if (batch->untils == NULL) {
+        batch->untils = k2_alloc_zero(batch->row_capacity, sizeof *batch->untils);
+    }
+    if (batch->untils == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "batch: out of memory");
+    }
+    batch->untils[row] = until;
     return K2_OK;
 }
 

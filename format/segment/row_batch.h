@@ -34,6 +34,12 @@ struct k2_row_key {
     int64_t sequence;
 };
 
+enum k2_row_op { // what a row does to the older ones of its key; stored
+    K2_OP_PUT = 0,
+    K2_OP_DELETE = 1,
+    K2_OP_REPLACE = 2, // a put, and there is an older row
+};
+
 struct k2_row_batch {
     const struct k2_schema *schema; // borrowed
     size_t row_count, row_capacity;
@@ -41,6 +47,8 @@ struct k2_row_batch {
     uint64_t *positions;             // where the row came from: file line, Kafka offset; not stored
     struct k2_text_ref *payloads;    // the raw input of the row for a dead letter; not stored
     uint64_t *commits;               // NULL, or (rewrites) the snapshot id that brought each row
+    uint8_t *ops;                    // enum k2_row_op of each row; NULL: all are puts
+    uint64_t *untils;                // NULL, or the snapshot id that replaced each row, 0: none did
     struct k2_batch_column *columns; // indexed like schema->columns; key columns are unused
     struct k2_buffer text;           // all texts, ceiling 1 GiB
 };
@@ -58,6 +66,18 @@ void k2_row_batch_clear(struct k2_row_batch *batch);
 K2_MUST_CHECK enum k2_status k2_row_batch_add(struct k2_row_batch *batch,
                                               const struct k2_row_key *key, uint64_t position,
                                               size_t *row, struct k2_error *error);
+
+// What the row does; the first call makes room for all rows of the batch. K2_NO_MEMORY leaves the
+// batch as it was.
+K2_MUST_CHECK enum k2_status k2_row_batch_set_op(struct k2_row_batch *batch, size_t row,
+                                                 enum k2_row_op op, struct k2_error *error);
+K2_MUST_CHECK enum k2_status k2_row_batch_set_until(struct k2_row_batch *batch, size_t row,
+                                                    uint64_t until, struct k2_error *error);
+
+static inline enum k2_row_op k2_row_batch_op(const struct k2_row_batch *batch, size_t row)
+{
+    return batch->ops == NULL ? K2_OP_PUT : (enum k2_row_op)batch->ops[row];
+}
 
 // Takes the last row back, e.g. when a later column of it turns out to be bad.
 void k2_row_batch_drop_last(struct k2_row_batch *batch);

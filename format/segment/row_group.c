@@ -23,6 +23,7 @@ struct group_encoder {
     size_t row_count;
     const struct k2_row_group_info *info;
     bool sorted_level; // written by a rewrite: size counts more than speed
+    bool has_ops, has_untils;
     struct k2_buffer *out;
     size_t start;             // of the group in `out`
     struct k2_buffer entries; // column entries, then markers, inputs, table name
@@ -89,6 +90,26 @@ static void fill_commits(const void *context, size_t first_row, size_t row_count
     (void)valid;
     for (size_t i = 0; i < row_count; i++) {
         values[i] = (int64_t)self->encoder->batch->commits[self->encoder->order[first_row + i]];
+    }
+}
+
+static void fill_ops(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                     uint8_t *valid)
+{
+    const struct column_source *self = context;
+    (void)valid;
+    for (size_t i = 0; i < row_count; i++) {
+        values[i] = self->encoder->batch->ops[self->encoder->order[first_row + i]];
+    }
+}
+
+static void fill_untils(const void *context, size_t first_row, size_t row_count, int64_t *values,
+                        uint8_t *valid)
+{
+    const struct column_source *self = context;
+    (void)valid;
+    for (size_t i = 0; i < row_count; i++) {
+        values[i] = (int64_t)self->encoder->batch->untils[self->encoder->order[first_row + i]];
     }
 }
 
@@ -243,6 +264,16 @@ static enum k2_status encode_column(struct group_encoder *encoder, size_t index,
     return status;
 }
 
+static void encode_hidden(struct group_encoder *encoder, uint16_t id,
+                          void (*fill)(const void *, size_t, size_t, int64_t *, uint8_t *))
+{
+    struct k2_column hidden = {.id = id, .kind = K2_KIND_INT64};
+    struct column_source context = {encoder, NULL};
+    struct k2_integer_source source = {
+        fill, &context, encoder->row_count, false, encoder->sorted_level, NULL, false};
+    encode_integers(encoder, &hidden, &source, 0, K2_CHUNK_HAS_BOUNDS | K2_CHUNK_HAS_ZONES);
+}
+
 static void encode_keys(struct group_encoder *encoder)
 {
     const struct k2_column *columns = encoder->batch->schema->columns;
@@ -267,10 +298,13 @@ static void encode_keys(struct group_encoder *encoder)
     }
     encode_integers(encoder, &columns[K2_SEQUENCE], &sequences, reference_id, K2_CHUNK_HAS_ZONES);
     if (encoder->batch->commits != NULL) {
-        struct k2_column hidden = {.id = K2_COLUMN_ID_COMMIT, .kind = K2_KIND_INT64};
-        struct k2_integer_source commits = times;
-        commits.fill = fill_commits;
-        encode_integers(encoder, &hidden, &commits, 0, both);
+        encode_hidden(encoder, K2_COLUMN_ID_COMMIT, fill_commits);
+    }
+    if (encoder->has_untils) {
+        encode_hidden(encoder, K2_COLUMN_ID_UNTIL, fill_untils);
+    }
+    if (encoder->has_ops) {
+        encode_hidden(encoder, K2_COLUMN_ID_OP, fill_ops);
     }
 }
 
@@ -393,9 +427,22 @@ static enum k2_status finish_head(struct group_encoder *encoder, size_t head_byt
     return K2_OK;
 }
 
-static size_t chunk_count(const struct k2_row_batch *batch)
+static size_t chunk_count(const struct group_encoder *encoder)
 {
-    return batch->schema->column_count - K2_TIMESTAMP + (batch->commits != NULL);
+    return encoder->batch->schema->column_count - K2_TIMESTAMP + (encoder->batch->commits != NULL) +
+           encoder->has_untils + encoder->has_ops;
+}
+
+// Rows that nothing was ever replaced by, and that replace nothing, cost nothing.
+static void find_versions(struct group_encoder *encoder)
+{
+    const struct k2_row_batch *batch = encoder->batch;
+    for (size_t i = 0; batch->ops != NULL && i < encoder->row_count; i++) {
+        encoder->has_ops |= batch->ops[encoder->order[i]] != K2_OP_PUT;
+    }
+    for (size_t i = 0; batch->untils != NULL && i < encoder->row_count; i++) {
+        encoder->has_untils |= batch->untils[encoder->order[i]] != 0;
+    }
 }
 
 static enum k2_status encode_group(struct group_encoder *encoder, k2_name_of_instrument *name_of,
@@ -407,8 +454,7 @@ static enum k2_status encode_group(struct group_encoder *encoder, k2_name_of_ins
     if (status != K2_OK) {
         return status;
     }
-    size_t head_bytes = K2_GROUP_HEADER_BYTES +
-                        chunk_count(encoder->batch) * K2_COLUMN_ENTRY_BYTES +
+    size_t head_bytes = K2_GROUP_HEADER_BYTES + chunk_count(encoder) * K2_COLUMN_ENTRY_BYTES +
                         encoder->scratch.size_bytes;
     k2_put_zeros(out, head_bytes);
     status = encode_directory(encoder, name_of, name_context, error);
@@ -446,6 +492,7 @@ enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint3
                                     .sorted_level = info->level > 0,
                                     .out = out,
                                     .start = out->size_bytes};
+    find_versions(&encoder);
     k2_buffer_init(&encoder.entries, GROUP_CEILING_BYTES);
     k2_buffer_init(&encoder.scratch, GROUP_CEILING_BYTES);
     enum k2_status status = encode_group(&encoder, name_of, name_context, error);
