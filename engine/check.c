@@ -106,8 +106,10 @@ enum k2_status k2_check_columns(const struct k2_row_group_view *view, struct k2_
 }
 
 static enum k2_status check_entry(struct k2_group_rows *rows,
-                                  const struct k2_directory_entry *entry, struct k2_error *error)
+                                  const struct k2_directory_entry *entry, bool versions,
+                                  struct k2_error *error)
 {
+    int least = versions ? 1 : 0; // several rows may have one key
     struct k2_row_key before = {.instrument = entry->instrument}, key = before;
     enum k2_status status = K2_OK;
     for (uint32_t i = 0; i < entry->row_count && status == K2_OK; i++) {
@@ -119,7 +121,7 @@ static enum k2_status check_entry(struct k2_group_rows *rows,
         bool within = key.time_ns >= entry->time_min_ns && key.time_ns <= entry->time_max_ns &&
                       key.sequence >= entry->sequence_min && key.sequence <= entry->sequence_max &&
                       key.epoch >= entry->epoch_min && key.epoch <= entry->epoch_max;
-        if (!within || (i > 0 && k2_row_key_compare(&before, &key) >= 0)) {
+        if (!within || (i > 0 && k2_row_key_compare(&before, &key) >= least)) {
             status = k2_fail(error, K2_CORRUPT, "row %u: %s", entry->first_row + i,
                              within ? "not in key order" : "outside its directory entry");
         }
@@ -129,14 +131,15 @@ static enum k2_status check_entry(struct k2_group_rows *rows,
 }
 
 static enum k2_status check_values(const struct k2_row_group_view *view,
-                                   const struct k2_schema *schema, struct k2_error *error)
+                                   const struct k2_schema *schema, bool versions,
+                                   struct k2_error *error)
 {
     struct k2_group_rows *rows = NULL;
     size_t entry_count;
     const struct k2_directory_entry *entries = k2_row_group_view_directory(view, &entry_count);
     enum k2_status status = k2_group_rows_open(&rows, view, schema, error);
     for (size_t i = 0; i < entry_count && status == K2_OK; i++) {
-        status = check_entry(rows, &entries[i], error);
+        status = check_entry(rows, &entries[i], versions, error);
     }
     uint32_t row_count = k2_row_group_view_rows(view);
     for (size_t i = K2_KEY_COLUMN_COUNT; i < schema->column_count && status == K2_OK; i++) {
@@ -208,7 +211,7 @@ static enum k2_status check_group(struct check *self, const struct k2_table *tab
         status = k2_check_columns(view, error);
     }
     if (status == K2_OK && self->options->deep) {
-        status = check_values(view, table->schema, error);
+        status = check_values(view, table->schema, group->versions, error);
         if (status == K2_OK) {
             status = check_commits(view, group, error);
         }
@@ -238,6 +241,7 @@ static enum k2_status check_table(struct check *self, const struct k2_table *tab
             .row_count = record.row_count,
             .commit_min = record.commit_min,
             .commit_max = record.commit_max,
+            .versions = record.versions || record.until_max > 0,
         };
         struct k2_error finding;
         enum k2_status found = check_group(self, table, &group, &finding);

@@ -8,6 +8,7 @@
 #include "engine/engine_state.h"
 #include "engine/gap_ledger.h"
 #include "engine/instruments.h"
+#include "engine/policy.h"
 #include "engine/publish.h"
 #include "engine/row_order.h"
 #include "format/base/alloc.h"
@@ -23,7 +24,11 @@ struct part {
     size_t conflict_count;
     uint64_t duplicates, rejected;
     struct k2_ledger_changes *ledger; // owned
-    struct k2_new_group group;        // once written
+    struct k2_key_versions versions;
+    struct k2_row_batch changed;     // `batch` with what `versions` says of its rows
+    struct k2_batch_column *columns; // owned: of `changed`, or NULL
+    uint8_t *version_valid;          // owned: of `changed`, or NULL
+    struct k2_new_group group;       // once written
 };
 
 struct k2_commit {
@@ -36,6 +41,25 @@ struct k2_commit {
 
 enum { PROGRESS_CEILING_BYTES = 16 << 20 };
 static const size_t group_ceiling_bytes = (size_t)2 << 30;
+
+const char *k2_row_fate_reason(enum k2_row_fate fate)
+{
+    static const char *const reasons[] = {"stored", "duplicate", "key_conflict", "unknown_key",
+                                          "duplicate_key"};
+    return reasons[fate];
+}
+
+const char *k2_row_fate_detail(enum k2_row_fate fate)
+{
+    static const char *const details[] = {
+        "it is stored",
+        "it is there already",
+        "another row has this key and other content",
+        "there is no row with this key to delete",
+        "a row with this key is there already",
+    };
+    return details[fate];
+}
 
 enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **commit,
                                struct k2_error *error)
@@ -62,6 +86,9 @@ void k2_commit_abort(struct k2_commit *commit)
         k2_free(commit->parts[i].fates);
         k2_free(commit->parts[i].conflicts);
         k2_ledger_changes_destroy(commit->parts[i].ledger);
+        k2_key_versions_deinit(&commit->parts[i].versions);
+        k2_free(commit->parts[i].columns);
+        k2_free(commit->parts[i].version_valid);
     }
     if (commit != NULL) {
         k2_buffer_deinit(&commit->progress);
@@ -81,16 +108,22 @@ static struct part *part_of(struct k2_commit *commit, const struct k2_table *tab
     return part;
 }
 
+// A dense source knows its rows by number alone, unless rows may be replaced or are deleted.
 static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
                                  const struct k2_source *source, struct k2_error *error)
 {
     const struct k2_row_batch *batch = part->batch;
+    struct k2_policy policy;
     bool by_key = source->numbering != K2_NUMBERING_DENSE;
-    enum k2_status status =
-        k2_ledger_open(engine, part->table, source, batch, part->order, &part->ledger, error);
+    enum k2_status status = k2_policy_get(engine, part->table, &policy, error);
+    if (status == K2_OK) {
+        status =
+            k2_ledger_open(engine, part->table, source, batch, part->order, &part->ledger, error);
+    }
     if (status == K2_OK && !by_key) {
         k2_ledger_find(part->ledger, part->fates, &by_key);
     }
+    by_key = by_key || policy.duplicates == K2_KEEP_LAST || batch->ops != NULL;
     if (status != K2_OK || !by_key) {
         return status;
     }
@@ -98,11 +131,58 @@ static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
     if (fates == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
     }
-    status = k2_duplicates_by_key(engine, part->table, batch, part->order, fates, error);
+    status = k2_duplicates_by_key(engine, part->table, batch, policy.duplicates, part->order, fates,
+                                  &part->versions, error);
     for (size_t i = 0; i < batch->row_count && status == K2_OK; i++) {
-        part->fates[i] = part->fates[i] == K2_ROW_NEW ? fates[i] : part->fates[i];
+        bool known = part->versions.ops != NULL &&
+                     (part->versions.ops[i] != K2_OP_PUT || k2_row_batch_op(batch, i) != K2_OP_PUT);
+        part->fates[i] = part->fates[i] == K2_ROW_NEW || known ? fates[i] : part->fates[i];
     }
     k2_free(fates);
+    return status;
+}
+
+// Deletions that came without a version get that of what they delete.
+static enum k2_status set_versions(struct part *part, struct k2_error *error)
+{
+    const struct k2_row_batch *batch = part->batch;
+    const struct k2_schema *schema = batch->schema;
+    size_t column = schema->version_column;
+    part->columns = k2_alloc(schema->column_count * sizeof *part->columns);
+    part->version_valid = k2_alloc(batch->row_count);
+    if (part->columns == NULL || part->version_valid == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    memcpy(part->columns, batch->columns, schema->column_count * sizeof *part->columns);
+    for (size_t i = 0; i < batch->row_count; i++) {
+        bool valid = batch->columns[column].valid[i] != 0;
+        bool set = !valid && part->versions.ops[i] == K2_OP_DELETE;
+        part->version_valid[i] = valid || set;
+        part->versions.versions[i] =
+            valid ? batch->columns[column].values[i] : part->versions.versions[i];
+        part->columns[column].null_count -= set;
+    }
+    part->columns[column].values = part->versions.versions;
+    part->columns[column].valid = part->version_valid;
+    part->changed.columns = part->columns;
+    return K2_OK;
+}
+
+// The rows as they are to be stored: what replaces or deletes others says so.
+static enum k2_status mark_versions(struct part *part, struct k2_error *error)
+{
+    if (!part->versions.any_op) {
+        if (part->batch->ops != NULL) {
+            part->changed = *part->batch;
+            part->changed.ops = NULL;
+            part->batch = &part->changed;
+        }
+        return K2_OK;
+    }
+    part->changed = *part->batch;
+    part->changed.ops = part->versions.ops;
+    enum k2_status status = part->versions.versions != NULL ? set_versions(part, error) : K2_OK;
+    part->batch = &part->changed;
     return status;
 }
 
@@ -118,7 +198,7 @@ static void divide(struct part *part)
     }
     for (size_t i = 0; i < rows; i++) {
         part->duplicates += part->fates[i] == K2_ROW_DUPLICATE;
-        if (part->fates[i] == K2_ROW_CONFLICT) {
+        if (part->fates[i] >= K2_ROW_CONFLICT) {
             part->conflicts[part->conflict_count++] = (uint32_t)i;
         }
     }
@@ -165,12 +245,17 @@ enum k2_status k2_commit_add_from(struct k2_commit *commit, const struct k2_row_
         return status;
     }
     divide(part);
+    status = mark_versions(part, error);
+    if (status != K2_OK) {
+        return status;
+    }
     *outcome = (struct k2_commit_outcome){
         .stored = part->stored,
         .duplicates = part->duplicates,
         .conflicts = part->conflicts,
         .conflict_count = part->conflict_count,
         .gave_up = k2_ledger_given_up(part->ledger),
+        .fates = part->fates,
     };
     return K2_OK;
 }
@@ -230,6 +315,7 @@ static enum k2_status write_parts(struct k2_commit *commit, struct k2_snapshot *
         info.part++;
         info.marker_count = 0; // the first part has them
         snapshot->tables[snapshot->table_count].table_id = part->table->id;
+        snapshot->tables[snapshot->table_count].hidden = (int64_t)part->versions.hidden;
         snapshot->tables[snapshot->table_count++].added = part->stored;
     }
     k2_buffer_deinit(&scratch);
@@ -273,6 +359,9 @@ static enum k2_status index_part(struct k2_engine *engine, struct k2_store_txn *
     if (status == K2_OK) {
         status = k2_publish_count(txn, part->table, part->stored, part->duplicates, part->rejected,
                                   instruments, error);
+    }
+    if (status == K2_OK && part->versions.hidden > 0) {
+        status = k2_publish_hide(txn, part->table, (int64_t)part->versions.hidden, error);
     }
     return status;
 }

@@ -12,10 +12,21 @@
 
 struct k2_commit; // opaque
 
+enum k2_row_fate {
+    K2_ROW_NEW = 0,
+    K2_ROW_DUPLICATE = 1, // it changes nothing: its key is there with this content, or a newer one
+    K2_ROW_CONFLICT = 2,  // same key, other content; this one and those below are rejected
+    K2_ROW_UNKNOWN_KEY = 3, // a deletion of what is not there
+    K2_ROW_REPEATED = 4,    // same key and content, where the table rejects second rows
+};
+const char *k2_row_fate_reason(enum k2_row_fate fate); // of a rejected one: "key_conflict"
+const char *k2_row_fate_detail(enum k2_row_fate fate); // the same in words
+
 // What add found out about a batch. The arrays belong to the commit, until finish or abort.
 struct k2_commit_outcome {
     size_t stored, duplicates;
-    const uint32_t *conflicts; // rows of the batch with the key of another row and other content
+    const uint32_t *conflicts; // rejected rows of the batch, in order of arrival
+    const uint8_t *fates;      // enum k2_row_fate, by row
     size_t conflict_count;     // stored + duplicates + conflict_count = batch->row_count
     size_t gave_up;            // counters that had too many gaps and are not dense any more
 };
@@ -23,9 +34,11 @@ struct k2_commit_outcome {
 K2_MUST_CHECK enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **commit,
                                              struct k2_error *error);
 
-// Sorts the batch's rows, finds duplicates within it, in what is stored and in earlier batches of
-// this commit for the same table, and encodes the rest. batch->schema must be the newest schema of
-// a table of this engine. At most one batch a table and commit.
+// Sorts the batch's rows, finds those whose key is there already, in it or in what is stored, does
+// with them as the table's policy says (engine/policy.h), and encodes what is left. Rows with the
+// op K2_OP_DELETE delete the row of their key: newer snapshots do not show it any more.
+// batch->schema must be the newest schema of a table of this engine. At most one batch a table and
+// commit.
 K2_MUST_CHECK enum k2_status k2_commit_add(struct k2_commit *commit,
                                            const struct k2_row_batch *batch,
                                            enum k2_numbering numbering,

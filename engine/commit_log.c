@@ -7,8 +7,9 @@
 
 // A value: varint count of entries, i64 time (us) and the tables before the first entry (varint
 // count, then varint id, varint rows each); then per entry varint time delta (us), varint
-// operation | table count << 3, and per table varint id, varint rows added.
-enum { NS_PER_US = 1000 };
+// operation | hides << 2 | table count << 3, and per table varint id, varint rows added and, if it
+// hides, zigzag rows hidden. Rows of a table are those added less those hidden.
+enum { NS_PER_US = 1000, HIDES = 4 };
 
 static uint64_t chunk_of(uint64_t id)
 {
@@ -16,7 +17,7 @@ static uint64_t chunk_of(uint64_t id)
 }
 
 // Counts `rows` to a table of the state, as part of what its last commit added.
-static void add_rows(struct k2_snapshot *state, uint16_t table_id, uint64_t rows)
+static void add_rows(struct k2_snapshot *state, uint16_t table_id, uint64_t rows, int64_t hidden)
 {
     size_t place = 0;
     while (place < state->table_count && state->tables[place].table_id != table_id) {
@@ -31,16 +32,17 @@ static void add_rows(struct k2_snapshot *state, uint16_t table_id, uint64_t rows
         state->tables[place].rows = 0;
         state->tables[place].added = 0;
     }
-    state->tables[place].rows += rows;
+    state->tables[place].rows += rows - (uint64_t)hidden;
     state->tables[place].added += rows;
 }
 
-static void read_tables(struct k2_byte_reader *reader, uint64_t table_count,
+static void read_tables(struct k2_byte_reader *reader, uint64_t table_count, bool hides,
                         struct k2_snapshot *state)
 {
     for (uint64_t i = 0; i < table_count && !reader->truncated; i++) {
         uint16_t table_id = (uint16_t)k2_read_varint(reader);
-        add_rows(state, table_id, k2_read_varint(reader));
+        uint64_t rows = k2_read_varint(reader);
+        add_rows(state, table_id, rows, hides ? k2_unzigzag(k2_read_varint(reader)) : 0);
     }
 }
 
@@ -50,7 +52,7 @@ static uint64_t read_head(struct k2_byte_reader *reader, struct k2_snapshot *sta
     memset(state, 0, sizeof *state);
     uint64_t entry_count = k2_read_varint(reader);
     state->time_ns = k2_read_i64(reader);
-    read_tables(reader, k2_read_varint(reader), state);
+    read_tables(reader, k2_read_varint(reader), false, state);
     return entry_count;
 }
 
@@ -64,11 +66,11 @@ static bool read_entry(struct k2_byte_reader *reader, int64_t time_ns, struct k2
     uint64_t kind = k2_read_varint(reader);
     state->parent = state->id++;
     state->time_ns = next_ns;
-    state->operation = (enum k2_operation)(kind & 7);
+    state->operation = (enum k2_operation)(kind & (HIDES - 1));
     for (size_t i = 0; i < state->table_count; i++) {
         state->tables[i].added = 0;
     }
-    read_tables(reader, kind >> 3, state);
+    read_tables(reader, kind >> 3, (kind & HIDES) != 0, state);
     return true;
 }
 
@@ -160,16 +162,20 @@ enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns, bool 
 static void put_entry(struct k2_buffer *buffer, const struct k2_snapshot *snapshot,
                       int64_t time_before_ns)
 {
-    uint64_t table_count = 0;
+    uint64_t table_count = 0, hides = 0;
     for (size_t i = 0; i < snapshot->table_count; i++) {
-        table_count += snapshot->tables[i].added > 0;
+        hides |= snapshot->tables[i].hidden != 0 ? HIDES : 0;
+        table_count += snapshot->tables[i].added > 0 || snapshot->tables[i].hidden != 0;
     }
     k2_put_varint(buffer, (uint64_t)((snapshot->time_ns - time_before_ns) / NS_PER_US));
-    k2_put_varint(buffer, (uint64_t)snapshot->operation | table_count << 3);
+    k2_put_varint(buffer, (uint64_t)snapshot->operation | hides | table_count << 3);
     for (size_t i = 0; i < snapshot->table_count; i++) {
-        if (snapshot->tables[i].added > 0) {
+        if (snapshot->tables[i].added > 0 || snapshot->tables[i].hidden != 0) {
             k2_put_varint(buffer, snapshot->tables[i].table_id);
             k2_put_varint(buffer, snapshot->tables[i].added);
+            if (hides) {
+                k2_put_varint(buffer, k2_zigzag(snapshot->tables[i].hidden));
+            }
         }
     }
 }

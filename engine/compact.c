@@ -91,6 +91,7 @@ static enum k2_status find_inputs(struct compaction *self, struct k2_error *erro
             .time_min_ns = INT64_MIN,
             .time_max_ns = INT64_MAX,
             .snapshot = UINT64_MAX,
+            .with_history = true,
             .unsorted_only = !self->options->full,
             .headers_only = true,
         };
@@ -312,6 +313,13 @@ static enum k2_status copy_rows(struct compaction *self, const struct k2_schema 
         }
         if (status == K2_OK) {
             self->batch->commits[row] = (uint64_t)columns[schema->column_count].values[i];
+            status = k2_row_batch_set_op(
+                self->batch, row, (enum k2_row_op)columns[schema->column_count + 1].values[i],
+                error);
+        }
+        if (status == K2_OK) {
+            status = k2_row_batch_set_until(
+                self->batch, row, (uint64_t)columns[schema->column_count + 2].values[i], error);
         }
     }
     for (size_t i = K2_KEY_COLUMN_COUNT; i < schema->column_count && status == K2_OK; i++) {
@@ -365,7 +373,7 @@ static enum k2_status rewrite_table(struct compaction *self, const struct k2_tab
     struct k2_scan_request request = {
         .table = table,
         .unsorted_only = !self->options->full,
-        .with_commit = true,
+        .every_version = true,
         .fresh = true,
     };
     struct k2_scan *scan = NULL;

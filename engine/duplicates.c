@@ -10,6 +10,7 @@ struct probe {
     const struct k2_row_batch *batch;
     const uint32_t *order;
     uint8_t *fates;
+    struct k2_key_versions *versions; // without matches: the first row of a key is the only one
 };
 
 // Does the batch's value equal the stored one? `vector` NULL: the group is older than the column.
@@ -38,9 +39,10 @@ static bool same_value(const struct probe *probe, size_t column, uint32_t row,
 }
 
 static enum k2_status compare_stored(const struct probe *probe, struct k2_group_rows *rows,
-                                     uint32_t stored_row, uint32_t row, struct k2_error *error)
+                                     uint32_t stored_row, uint32_t row, bool *same,
+                                     struct k2_error *error)
 {
-    probe->fates[row] = K2_ROW_DUPLICATE;
+    *same = true;
     for (size_t i = K2_KEY_COLUMN_COUNT; i < probe->schema->column_count; i++) {
         const struct k2_vector *vector;
         uint32_t place;
@@ -52,11 +54,72 @@ static enum k2_status compare_stored(const struct probe *probe, struct k2_group_
             return status;
         }
         if (!same_value(probe, i, row, vector, place)) {
-            probe->fates[row] = K2_ROW_CONFLICT;
+            *same = false;
             break;
         }
     }
     return K2_OK;
+}
+
+static enum k2_status read_version(const struct probe *probe, struct k2_group_rows *rows,
+                                   uint32_t stored_row, struct k2_key_match *match,
+                                   struct k2_error *error)
+{
+    const struct k2_vector *vector = NULL;
+    uint32_t place;
+    size_t column = probe->schema->version_column;
+    enum k2_status status =
+        column == 0 ? K2_OK
+                    : k2_group_rows_vector(rows, column, stored_row, &vector, &place, error);
+    if (status == K2_OK && vector != NULL) {
+        match->has_version = vector->valid == NULL || vector->valid[place] != 0;
+        match->version = vector->values[place];
+    } else if (column != 0) { // older than the column
+        match->has_version = probe->schema->columns[column].has_default;
+        match->version = probe->schema->columns[column].default_value;
+    }
+    return status;
+}
+
+// Notes the stored row with the batch row, unless a newer one of its key was met before.
+static enum k2_status note_match(const struct probe *probe, struct k2_group_rows *rows,
+                                 uint32_t stored_row, uint32_t row, struct k2_error *error)
+{
+    struct k2_key_match *match = &probe->versions->matches[row];
+    int64_t commit = 0, op = K2_OP_PUT;
+    enum k2_status status =
+        k2_group_rows_hidden(rows, K2_COLUMN_ID_COMMIT, stored_row, &commit, error);
+    if (status != K2_OK || (uint64_t)commit <= match->commit) {
+        return status;
+    }
+    status = k2_group_rows_hidden(rows, K2_COLUMN_ID_OP, stored_row, &op, error);
+    *match = (struct k2_key_match){.commit = (uint64_t)commit, .op = (uint8_t)op};
+    if (status == K2_OK && op != K2_OP_DELETE) {
+        status = compare_stored(probe, rows, stored_row, row, &match->same, error);
+    }
+    return status == K2_OK ? read_version(probe, rows, stored_row, match, error) : status;
+}
+
+// The stored row has the key of the rows from order[low] on.
+static enum k2_status meet(const struct probe *probe, struct k2_group_rows *rows,
+                           uint32_t stored_row, size_t low, size_t high, struct k2_error *error)
+{
+    const struct k2_row_key *keys = probe->batch->keys;
+    enum k2_status status = K2_OK;
+    for (size_t i = low; i < high && status == K2_OK; i++) {
+        uint32_t row = probe->order[i];
+        bool same;
+        if (k2_row_key_compare(&keys[row], &keys[probe->order[low]]) != 0) {
+            break;
+        }
+        if (probe->versions->matches != NULL) {
+            status = note_match(probe, rows, stored_row, row, error);
+        } else {
+            status = compare_stored(probe, rows, stored_row, row, &same, error);
+            probe->fates[row] = same ? K2_ROW_DUPLICATE : K2_ROW_CONFLICT;
+        }
+    }
+    return status;
 }
 
 // The first place in order[low..high) whose row's time is at least `time_ns`.
@@ -119,9 +182,9 @@ static enum k2_status join(const struct probe *probe, struct k2_group_rows *rows
         }
         int order = k2_row_key_compare(&stored, &probe->batch->keys[probe->order[low]]);
         if (order == 0) {
-            status = compare_stored(probe, rows, stored_row, probe->order[low], error);
+            status = meet(probe, rows, stored_row, low, high, error);
         }
-        if (order < 0) {
+        if (order <= 0) { // further stored rows may be versions of the same key
             stored_row++;
         } else {
             low++;
@@ -211,9 +274,42 @@ static enum k2_status probe_group(const struct probe *probe, const struct k2_row
     return status;
 }
 
+static enum k2_status probe_groups(const struct probe *probe, struct k2_plan *plan,
+                                   struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < plan->group_count && status == K2_OK; i++) {
+        const struct k2_row_group_view *view = NULL;
+        status = k2_plan_acquire(plan, i, &view, error);
+        if (status == K2_OK) {
+            status = probe_group(probe, view, error);
+            if (status != K2_OK) {
+                k2_error_annotate(error, "segment %016llx: group at byte %llu",
+                                  (unsigned long long)plan->groups[i].segment_id,
+                                  (unsigned long long)plan->groups[i].offset);
+            }
+            k2_plan_release(plan, i);
+        }
+    }
+    return status;
+}
+
+// A table whose rows were never replaced or deleted, and that keeps the first one, is the common
+// case and the simple one.
+static bool has_versions(const struct probe *probe, enum k2_duplicate_rule rule,
+                         const struct k2_plan *plan)
+{
+    bool versions = rule != K2_KEEP_FIRST || probe->batch->ops != NULL;
+    for (size_t i = 0; i < plan->group_count; i++) {
+        versions |= plan->groups[i].versions;
+    }
+    return versions;
+}
+
 static enum k2_status probe_stored(struct k2_engine *engine, const struct k2_table *table,
-                                   const struct probe *probe, const uint32_t *instruments,
-                                   size_t instrument_count, struct k2_error *error)
+                                   const struct probe *probe, enum k2_duplicate_rule rule,
+                                   const uint32_t *instruments, size_t instrument_count,
+                                   struct k2_error *error)
 {
     struct k2_plan_request request = {
         .table = table,
@@ -233,46 +329,14 @@ static enum k2_status probe_stored(struct k2_engine *engine, const struct k2_tab
     if (status != K2_OK) {
         return status;
     }
-    for (size_t i = 0; i < plan.group_count && status == K2_OK; i++) {
-        const struct k2_row_group_view *view = NULL;
-        status = k2_plan_acquire(&plan, i, &view, error);
-        if (status == K2_OK) {
-            status = probe_group(probe, view, error);
-            if (status != K2_OK) {
-                k2_error_annotate(error, "segment %016llx: group at byte %llu",
-                                  (unsigned long long)plan.groups[i].segment_id,
-                                  (unsigned long long)plan.groups[i].offset);
-            }
-            k2_plan_release(&plan, i);
-        }
+    if (has_versions(probe, rule, &plan)) {
+        status = k2_key_versions_init(probe->versions, rule, probe->batch->row_count, error);
+    }
+    if (status == K2_OK) {
+        status = probe_groups(probe, &plan, error);
     }
     k2_plan_close(&plan);
     return status;
-}
-
-static bool same_content(const struct probe *probe, uint32_t left, uint32_t right)
-{
-    const struct k2_row_batch *batch = probe->batch;
-    for (size_t i = K2_KEY_COLUMN_COUNT; i < probe->schema->column_count; i++) {
-        const struct k2_batch_column *column = &batch->columns[i];
-        if (!probe->schema->columns[i].identity) {
-            continue;
-        }
-        if (column->valid[left] != column->valid[right]) {
-            return false;
-        }
-        if (!column->valid[left]) {
-            continue;
-        }
-        bool same = column->values != NULL
-                        ? column->values[left] == column->values[right]
-                        : k2_slice_equal(k2_row_batch_text(batch, column->texts[left]),
-                                         k2_row_batch_text(batch, column->texts[right]));
-        if (!same) {
-            return false;
-        }
-    }
-    return true;
 }
 
 // Among rows of one key that nothing stored has, the first to arrive is the row.
@@ -285,18 +349,21 @@ static void probe_batch(const struct probe *probe)
         if (k2_row_key_compare(&keys[kept], &keys[row]) != 0) {
             first = i;
         } else if (probe->fates[row] == K2_ROW_NEW) {
-            probe->fates[row] = same_content(probe, kept, row) ? K2_ROW_DUPLICATE : K2_ROW_CONFLICT;
+            probe->fates[row] =
+                k2_same_content(probe->batch, kept, row) ? K2_ROW_DUPLICATE : K2_ROW_CONFLICT;
         }
     }
 }
 
 enum k2_status k2_duplicates_by_key(struct k2_engine *engine, const struct k2_table *table,
-                                    const struct k2_row_batch *batch, const uint32_t *order,
-                                    uint8_t *fates, struct k2_error *error)
+                                    const struct k2_row_batch *batch, enum k2_duplicate_rule rule,
+                                    const uint32_t *order, uint8_t *fates,
+                                    struct k2_key_versions *versions, struct k2_error *error)
 {
-    struct probe probe = {batch->schema, batch, order, fates};
+    struct probe probe = {batch->schema, batch, order, fates, versions};
     uint32_t *instruments = k2_alloc_zero(batch->row_count, sizeof *instruments);
     size_t instrument_count = 0;
+    *versions = (struct k2_key_versions){.rule = rule};
     if (instruments == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "duplicates: out of memory");
     }
@@ -306,11 +373,17 @@ enum k2_status k2_duplicates_by_key(struct k2_engine *engine, const struct k2_ta
     for (size_t i = 0; i < batch->row_count; i = instrument_end(&probe, i)) {
         instruments[instrument_count++] = batch->keys[order[i]].instrument;
     }
-    enum k2_status status = batch->row_count == 0 ? K2_OK
-                                                  : probe_stored(engine, table, &probe, instruments,
-                                                                 instrument_count, error);
-    if (status == K2_OK) {
+    enum k2_status status =
+        batch->row_count == 0
+            ? K2_OK
+            : probe_stored(engine, table, &probe, rule, instruments, instrument_count, error);
+    if (status == K2_OK && versions->matches != NULL) {
+        status = k2_key_versions_resolve(versions, batch, order, fates, error);
+    } else if (status == K2_OK) {
         probe_batch(&probe);
+    }
+    if (status != K2_OK) {
+        k2_key_versions_deinit(versions);
     }
     k2_free(instruments);
     return status;

@@ -15,13 +15,16 @@ struct column {
 struct k2_group_rows {
     const struct k2_row_group_view *view;
     const struct k2_schema *schema;
-    struct column columns[]; // like schema->columns
+    struct column columns[]; // like schema->columns, then the hidden ones
 };
+
+static const uint16_t hidden_ids[] = {K2_COLUMN_ID_COMMIT, K2_COLUMN_ID_UNTIL, K2_COLUMN_ID_OP};
+enum { HIDDEN_COUNT = sizeof hidden_ids / sizeof hidden_ids[0] };
 
 enum k2_status k2_group_rows_open(struct k2_group_rows **rows, const struct k2_row_group_view *view,
                                   const struct k2_schema *schema, struct k2_error *error)
 {
-    size_t size = sizeof **rows + schema->column_count * sizeof(*rows)->columns[0];
+    size_t size = sizeof **rows + (schema->column_count + HIDDEN_COUNT) * sizeof(*rows)->columns[0];
     struct k2_group_rows *self = k2_alloc_zero(1, size);
     if (self == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "rows: out of memory");
@@ -34,7 +37,7 @@ enum k2_status k2_group_rows_open(struct k2_group_rows **rows, const struct k2_r
 
 void k2_group_rows_close(struct k2_group_rows *rows)
 {
-    for (size_t i = 0; rows != NULL && i < rows->schema->column_count; i++) {
+    for (size_t i = 0; rows != NULL && i < rows->schema->column_count + HIDDEN_COUNT; i++) {
         if (rows->columns[i].found) {
             k2_column_reader_close(rows->columns[i].reader);
         }
@@ -51,8 +54,9 @@ static enum k2_status open_column(struct k2_group_rows *rows, size_t index, stru
         return k2_fail(error, K2_NO_MEMORY, "rows: out of memory");
     }
     bool found = false;
-    enum k2_status status = k2_column_reader_open(&column->reader, rows->view,
-                                                  rows->schema->columns[index].id, &found, error);
+    size_t shown = rows->schema->column_count;
+    uint16_t id = index < shown ? rows->schema->columns[index].id : hidden_ids[index - shown];
+    enum k2_status status = k2_column_reader_open(&column->reader, rows->view, id, &found, error);
     column->opened = status == K2_OK;
     column->found = status == K2_OK && found;
     return status;
@@ -77,7 +81,9 @@ enum k2_status k2_group_rows_vector(struct k2_group_rows *rows, size_t index, ui
         column->block = block;
     }
     if (status != K2_OK) {
-        k2_error_annotate(error, "column %s", rows->schema->columns[index].name);
+        k2_error_annotate(error, "column %s",
+                          index < rows->schema->column_count ? rows->schema->columns[index].name
+                                                             : "of versions");
         return status;
     }
     assert(!column->found || row % K2_BLOCK_ROWS < column->block_rows);
@@ -110,4 +116,21 @@ enum k2_status k2_group_rows_key(struct k2_group_rows *rows, uint32_t row, int64
         status = key_value(rows, K2_EPOCH, row, epoch, error);
     }
     return status == K2_OK ? key_value(rows, K2_SEQUENCE, row, sequence, error) : status;
+}
+
+enum k2_status k2_group_rows_hidden(struct k2_group_rows *rows, uint16_t id, uint32_t row,
+                                    int64_t *value, struct k2_error *error)
+{
+    size_t place = 0;
+    while (place + 1 < HIDDEN_COUNT && hidden_ids[place] != id) {
+        place++;
+    }
+    const struct k2_vector *vector;
+    uint32_t in_vector;
+    enum k2_status status = k2_group_rows_vector(rows, rows->schema->column_count + place, row,
+                                                 &vector, &in_vector, error);
+    if (status == K2_OK) {
+        *value = vector == NULL ? 0 : vector->values[in_vector];
+    }
+    return status;
 }

@@ -63,6 +63,11 @@ static void close_plan(struct k2_group_set *set)
     for (size_t i = 0; set->cursors != NULL && i < set->plan.group_count; i++) {
         k2_group_set_close_cursor(set, i);
     }
+    for (size_t i = 0; set->hidden != NULL && i < set->plan.group_count; i++) {
+        k2_free(set->hidden[i]);
+    }
+    k2_free(set->hidden);
+    set->hidden = NULL;
     k2_free(set->cursors);
     set->cursors = NULL;
     k2_plan_close(&set->plan);
@@ -261,6 +266,11 @@ static void fill_default(const struct k2_scan_slot *slot, uint32_t row_count,
                          struct k2_vector_store *store, struct k2_vector *vector)
 {
     const struct k2_column *column = slot->column;
+    if (column == NULL) { // hidden: all rows have 0
+        *vector = (struct k2_vector){.kind = slot->kind, .values = store->values};
+        memset(store->values, 0, row_count * sizeof *store->values);
+        return;
+    }
     *vector = (struct k2_vector){.kind = slot->kind, .scale = column->scale};
     if (!column->has_default) {
         memset(store->valid, 0, row_count);
@@ -421,10 +431,22 @@ bool k2_group_set_has_some(const struct k2_group_set *set, const struct k2_plan_
            (set->commit_after == 0 || group->commit_max > set->commit_after);
 }
 
-bool k2_group_set_sees_all(const struct k2_group_set *set, const struct k2_group_cursor *cursor)
+// The bits of rows of a group that were replaced or deleted; NULL: there are none.
+static const uint64_t *hidden_rows(const struct k2_group_set *set,
+                                   const struct k2_group_cursor *cursor)
+{
+    return set->hidden == NULL ? NULL : set->hidden[cursor - set->cursors];
+}
+
+static bool sees_commits(const struct k2_group_set *set, const struct k2_group_cursor *cursor)
 {
     return cursor->group->commit_max <= set->snapshot &&
            (set->commit_after == 0 || cursor->group->commit_min > set->commit_after);
+}
+
+bool k2_group_set_sees_all(const struct k2_group_set *set, const struct k2_group_cursor *cursor)
+{
+    return sees_commits(set, cursor) && hidden_rows(set, cursor) == NULL;
 }
 
 // Passes rows of one block that are all seen (or not), as far as `end`: *row moves to the first
@@ -472,15 +494,41 @@ static enum k2_status pass_rows(struct k2_group_set *set, struct k2_group_cursor
     return status;
 }
 
-enum k2_status k2_group_set_visible(struct k2_group_set *set, struct k2_group_cursor *cursor,
-                                    uint32_t end, uint32_t *begin, uint32_t *stop,
-                                    struct k2_error *error)
+static enum k2_status visible_by_commit(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                        uint32_t end, uint32_t *begin, uint32_t *stop,
+                                        struct k2_error *error)
 {
-    if (*begin >= end || k2_group_set_sees_all(set, cursor)) {
+    if (*begin >= end || sees_commits(set, cursor)) {
         *stop = end;
         return K2_OK;
     }
     enum k2_status status = pass_rows(set, cursor, false, end, begin, error);
     *stop = *begin;
     return status == K2_OK ? pass_rows(set, cursor, true, end, stop, error) : status;
+}
+
+static uint32_t pass_bits(const uint64_t *bits, bool set, uint32_t row, uint32_t end)
+{
+    while (row < end && (bits[row / 64] >> row % 64 & 1) == set) {
+        row++;
+    }
+    return row;
+}
+
+enum k2_status k2_group_set_visible(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                    uint32_t end, uint32_t *begin, uint32_t *stop,
+                                    struct k2_error *error)
+{
+    const uint64_t *hidden = hidden_rows(set, cursor);
+    if (hidden == NULL) {
+        return visible_by_commit(set, cursor, end, begin, stop, error);
+    }
+    enum k2_status status = K2_OK;
+    uint32_t shown_end;
+    do {
+        *begin = pass_bits(hidden, true, *begin, end);
+        shown_end = pass_bits(hidden, false, *begin, end);
+        status = visible_by_commit(set, cursor, shown_end, begin, stop, error);
+    } while (status == K2_OK && *begin >= *stop && shown_end < end);
+    return status;
 }

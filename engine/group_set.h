@@ -39,6 +39,7 @@ struct k2_group_set {
     uint64_t snapshot, commit_after; // rows count with commit_after < commit <= snapshot
     struct k2_plan plan;             // owned
     struct k2_group_cursor *cursors; // by plan group
+    uint64_t **hidden; // by plan group: a bit for each row that was replaced or deleted; NULL: none
     size_t open_readers;
     struct k2_vector_store *store; // for single blocks, see k2_group_set_block
     struct {

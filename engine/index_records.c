@@ -117,6 +117,8 @@ struct k2_index_value k2_group_record_encode(const struct k2_group_record *recor
     put(&value, record->commit_min, 8);
     put(&value, record->commit_max, 8);
     put(&value, record->level, 2);
+    put(&value, record->versions, 1);
+    put(&value, record->until_max, 8);
     return value;
 }
 
@@ -132,6 +134,8 @@ struct k2_group_record k2_group_record_decode(struct k2_slice value)
     record.commit_min = k2_read_u64(&reader);
     record.commit_max = k2_read_u64(&reader);
     record.level = k2_read_u16(&reader);
+    record.versions = k2_read_u8(&reader) != 0;
+    record.until_max = k2_read_u64(&reader);
     return record;
 }
 

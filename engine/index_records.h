@@ -2,6 +2,7 @@
 // values are little-endian and may grow at their end (a shorter one reads as zeros there).
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/base/bytes.h"
@@ -46,6 +47,8 @@ struct k2_group_record {
     uint32_t instrument_min, instrument_max;
     uint64_t commit_min, commit_max;
     uint16_t level;
+    bool versions;      // it has rows that replace or delete older ones
+    uint64_t until_max; // every row was replaced, the last of them by this snapshot; 0: not so
 };
 
 // Where a group stands; the fields of its key.

@@ -36,6 +36,16 @@ static bool wants_instrument(const struct k2_plan_request *request,
     return low < request->instrument_count && request->instruments[low] <= record->instrument_max;
 }
 
+static bool wants_group(const struct k2_plan_request *request, const struct k2_group_record *record)
+{
+    bool shows =
+        request->with_history || record->until_max == 0 || record->until_max > request->snapshot;
+    bool is_new = request->commit_after == 0 || record->commit_max > request->commit_after;
+    return shows && is_new && record->time_max_ns >= request->time_min_ns &&
+           record->commit_min <= request->snapshot &&
+           (!request->unsorted_only || record->level == 0);
+}
+
 static bool grow(struct k2_plan *plan, size_t *room)
 {
     if (plan->group_count < *room) {
@@ -70,6 +80,7 @@ static enum k2_status add_group(struct k2_plan *plan, size_t *room,
         .commit_min = record->commit_min,
         .commit_max = record->commit_max,
         .level = record->level,
+        .versions = record->versions || record->until_max > 0,
     };
     return K2_OK;
 }
@@ -115,9 +126,7 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
         if (place.table != first.table || place.time_min_ns > request->time_max_ns) {
             break;
         }
-        if (record.time_max_ns >= request->time_min_ns && record.commit_min <= request->snapshot &&
-            (request->commit_after == 0 || record.commit_max > request->commit_after) &&
-            (!request->unsorted_only || record.level == 0) && wants_instrument(request, &record)) {
+        if (wants_group(request, &record) && wants_instrument(request, &record)) {
             status = add_group(plan, &room, &place, &record, error);
         }
         if (status == K2_OK) {

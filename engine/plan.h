@@ -15,6 +15,7 @@ struct k2_plan_group {
     uint32_t instrument_min, instrument_max;
     uint64_t commit_min, commit_max; // snapshot ids of its rows; prune and skip the row test
     uint16_t level;
+    bool versions;               // rows of it replace or delete older ones, or were replaced
     struct k2_cached_map *map;   // borrowed from plan->maps; NULL unless plan->is_mapped
     struct k2_cached_view *view; // of k2_plan_acquire
 };
@@ -37,6 +38,7 @@ struct k2_plan_request {
     uint64_t commit_after;            // and those whose commit_max is not newer than this; 0: none
     const uint32_t *instruments;      // sorted ids, NULL = all
     size_t instrument_count;
+    bool with_history;  // also groups in which every row was replaced before `snapshot`
     bool unsorted_only; // leave out what a rewrite has sorted already (level > 0)
     bool headers_only;  // list the groups, map nothing
     bool fresh;         // map and check anew, past the cache: for whoever writes what was read

@@ -10,6 +10,22 @@ static struct k2_instrument_name name_of(void *context, uint32_t instrument)
     return k2_instrument_name_of(context, instrument);
 }
 
+static void describe_versions(const struct k2_row_batch *batch, const uint32_t *order,
+                              size_t row_count, struct k2_group_record *record)
+{
+    bool all_replaced = batch->untils != NULL;
+    uint64_t last = 0;
+    for (size_t i = 0; batch->ops != NULL && i < row_count; i++) {
+        record->versions |= batch->ops[order[i]] != K2_OP_PUT;
+    }
+    for (size_t i = 0; all_replaced && i < row_count; i++) {
+        uint64_t until = batch->untils[order[i]];
+        all_replaced = until != 0;
+        last = until > last ? until : last;
+    }
+    record->until_max = all_replaced ? last : 0;
+}
+
 static void describe(const struct k2_row_batch *batch, const uint32_t *order, size_t row_count,
                      const struct k2_row_group_info *info, struct k2_new_group *group)
 {
@@ -38,6 +54,7 @@ static void describe(const struct k2_row_batch *batch, const uint32_t *order, si
             record->commit_max = commit > record->commit_max ? commit : record->commit_max;
         }
     }
+    describe_versions(batch, order, row_count, record);
 }
 
 enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
@@ -176,6 +193,18 @@ enum k2_status k2_publish_count(struct k2_store_txn *txn, const struct k2_table 
         counters.duplicates += duplicates;
         counters.rejected += rejected;
         counters.instruments += instruments;
+        status = store_counters(txn, table->id, &counters, error);
+    }
+    return status;
+}
+
+enum k2_status k2_publish_hide(struct k2_store_txn *txn, const struct k2_table *table, int64_t rows,
+                               struct k2_error *error)
+{
+    struct k2_counter_record counters;
+    enum k2_status status = load_counters(txn, table->id, &counters, error);
+    if (status == K2_OK) {
+        counters.hidden += (uint64_t)rows;
         status = store_counters(txn, table->id, &counters, error);
     }
     return status;

@@ -75,13 +75,34 @@ static void merge(const struct k2_row_key *keys, const uint32_t *from, size_t st
     }
 }
 
+// Rows of one key (versions of it, in a rewrite) by the snapshots that brought them.
+static void order_versions(const struct k2_row_batch *batch, uint32_t *order)
+{
+    bool versions = batch->commits != NULL && (batch->ops != NULL || batch->untils != NULL);
+    for (size_t i = 1; versions && i < batch->row_count; i++) {
+        uint32_t row = order[i];
+        size_t place = i;
+        while (place > 0 &&
+               k2_row_key_compare(&batch->keys[order[place - 1]], &batch->keys[row]) == 0 &&
+               batch->commits[order[place - 1]] > batch->commits[row]) {
+            order[place] = order[place - 1];
+            place--;
+        }
+        order[place] = row;
+    }
+}
+
 enum k2_status k2_row_order(const struct k2_row_batch *batch, uint32_t *order,
                             struct k2_error *error)
 {
     size_t count = batch->row_count;
     enum k2_status status = group_by_instrument(batch, order, error);
-    if (status != K2_OK || count == 0 || run_end(batch->keys, order, 0, count) == count) {
+    if (status != K2_OK || count == 0) {
         return status;
+    }
+    if (run_end(batch->keys, order, 0, count) == count) {
+        order_versions(batch, order);
+        return K2_OK;
     }
     uint32_t *other = k2_alloc_zero(count, sizeof *other);
     if (other == NULL) {
@@ -105,5 +126,6 @@ enum k2_status k2_row_order(const struct k2_row_batch *batch, uint32_t *order,
         memcpy(order, from, count * sizeof *order);
     }
     k2_free(other);
+    order_versions(batch, order);
     return K2_OK;
 }

@@ -266,6 +266,15 @@ static void describe(const struct k2_row_group_view *view, struct k2_salvaged_gr
         .commit_max = info->commit,
         .level = info->level,
     };
+    size_t column_count;
+    const struct k2_group_column *columns = k2_row_group_view_columns(view, &column_count);
+    for (size_t i = 0; i < column_count; i++) {
+        const struct k2_column_stats *stats = &columns[i].stats;
+        group->record.versions |= columns[i].id == K2_COLUMN_ID_OP;
+        if (columns[i].id == K2_COLUMN_ID_UNTIL && stats->has_range && stats->min > 0) {
+            group->record.until_max = (uint64_t)stats->max;
+        }
+    }
     for (size_t i = 1; i < entry_count; i++) {
         if (entries[i].time_min_ns < group->place.time_min_ns) {
             group->place.time_min_ns = entries[i].time_min_ns;

@@ -6,6 +6,7 @@
 #include "engine/policy.h"
 #include "engine/scan_pace.h"
 #include "engine/scan_stored.h"
+#include "engine/scan_versions.h"
 #include "engine/scan_window.h"
 #include "format/base/alloc.h"
 
@@ -26,7 +27,7 @@ struct k2_scan {
     enum k2_order order;
     bool backwards;
     uint64_t commit_after; // 0: rows of every commit
-    bool unsorted_only, fresh;
+    bool unsorted_only, fresh, every_version;
     uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
     struct k2_wanted_instrument *wanted; // the same with their numbers
     size_t id_count;
@@ -173,11 +174,23 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .instruments = scan->ids,
         .instrument_count = scan->id_count,
         .commit_after = scan->commit_after,
+        .with_history = scan->every_version,
         .unsorted_only = scan->unsorted_only,
         .fresh = scan->fresh,
         .most_mapped = most_mapped,
     };
     return k2_plan_open(scan->engine, &request, plan, error);
+}
+
+// The plan for the rows from scan->next to scan->horizon.
+static enum k2_status take_plan(struct k2_scan *scan, struct k2_plan *plan, struct k2_error *error)
+{
+    int64_t first_ns = scan->backwards ? ~scan->horizon : scan->next;
+    int64_t last_ns = scan->backwards ? ~scan->next : scan->horizon;
+    enum k2_status status = k2_group_set_take_plan(&scan->groups, plan, error);
+    return status == K2_OK && !scan->every_version
+               ? k2_scan_versions_find(&scan->groups, first_ns, last_ns, scan->snapshot, error)
+               : status;
 }
 
 // Learns which groups there are, and which snapshot is the newest when none was asked for. Where
@@ -199,8 +212,8 @@ static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
     scan->groups.commit_after = scan->commit_after;
     status = k2_scan_pace_init(&scan->pace, &plan, scan->snapshot, scan->backwards, error);
     if (status == K2_OK && plan.is_mapped) {
-        status = k2_group_set_take_plan(&scan->groups, &plan, error);
         scan->horizon = scan->last;
+        status = take_plan(scan, &plan, error);
         scan->planned = status == K2_OK;
     }
     k2_plan_close(&plan);
@@ -210,9 +223,9 @@ static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
 static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan_request *request,
                                       struct k2_error *error)
 {
-    enum k2_status status =
-        k2_scan_layout_init(&scan->layout, request->table->schema, request->columns,
-                            request->column_count, request->with_commit, error);
+    enum k2_status status = k2_scan_layout_init(
+        &scan->layout, request->table->schema, request->columns, request->column_count,
+        request->with_commit || request->every_version, request->every_version, error);
     if (status == K2_OK) {
         status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names, error);
         scan->groups.instruments = scan->wanted;
@@ -257,6 +270,7 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     scan->commit_after = request->commit_after;
     scan->unsorted_only = request->unsorted_only;
     scan->fresh = request->fresh;
+    scan->every_version = request->every_version;
     scan->limited = request->limit > 0;
     scan->rows_left = request->limit;
     scan->horizon_groups = FIRST_HORIZON_GROUPS;
@@ -299,7 +313,7 @@ static enum k2_status need_plan(struct k2_scan *scan, struct k2_error *error)
     enum k2_status status =
         open_plan(scan, scan->next, scan->horizon, scan->snapshot, 0, &plan, error);
     if (status == K2_OK) {
-        status = k2_group_set_take_plan(&scan->groups, &plan, error);
+        status = take_plan(scan, &plan, error);
         k2_plan_close(&plan);
     }
     scan->planned = status == K2_OK;

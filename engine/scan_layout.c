@@ -12,7 +12,9 @@ void k2_scan_layout_deinit(struct k2_scan_layout *layout)
 const char *k2_scan_slot_name(const struct k2_scan_layout *layout, size_t slot)
 {
     const struct k2_column *column = layout->slots[slot].column;
-    return column == NULL ? "_commit" : column->name;
+    static const char *const hidden[] = {
+        [K2_SLOT_COMMIT] = "_commit", [K2_SLOT_OP] = "_op", [K2_SLOT_UNTIL] = "_until"};
+    return column == NULL ? hidden[slot] : column->name;
 }
 
 static int slot_of_column(struct k2_scan_layout *layout, const struct k2_column *column)
@@ -46,7 +48,7 @@ static void add_column(struct k2_scan_layout *layout, const struct k2_schema *sc
 
 enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k2_schema *schema,
                                    const size_t *columns, size_t column_count, bool with_commit,
-                                   struct k2_error *error)
+                                   bool with_versions, struct k2_error *error)
 {
     *layout = (struct k2_scan_layout){0};
     if (columns == NULL) {
@@ -59,7 +61,7 @@ enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k
         }
     }
     layout->slots = k2_alloc_zero(K2_SLOT_FIRST_DATA + column_count, sizeof *layout->slots);
-    layout->outputs = k2_alloc_zero(column_count + 1, sizeof *layout->outputs);
+    layout->outputs = k2_alloc_zero(column_count + 3, sizeof *layout->outputs);
     if (layout->slots == NULL || layout->outputs == NULL) {
         k2_scan_layout_deinit(layout);
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu columns", column_count);
@@ -69,12 +71,18 @@ enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout, const struct k
         (void)slot_of_column(layout, &schema->columns[key_columns[i]]);
     }
     layout->slots[K2_SLOT_COMMIT] = (struct k2_scan_slot){K2_COLUMN_ID_COMMIT, K2_KIND_INT64, NULL};
+    layout->slots[K2_SLOT_OP] = (struct k2_scan_slot){K2_COLUMN_ID_OP, K2_KIND_INT64, NULL};
+    layout->slots[K2_SLOT_UNTIL] = (struct k2_scan_slot){K2_COLUMN_ID_UNTIL, K2_KIND_INT64, NULL};
     layout->slot_count = K2_SLOT_FIRST_DATA;
     for (size_t i = 0; i < column_count; i++) {
         add_column(layout, schema, columns == NULL ? i : columns[i]);
     }
     if (with_commit) {
         add_output(layout, K2_SLOT_COMMIT, K2_KIND_INT64, 0);
+    }
+    if (with_versions) {
+        add_output(layout, K2_SLOT_OP, K2_KIND_INT64, 0);
+        add_output(layout, K2_SLOT_UNTIL, K2_KIND_INT64, 0);
     }
     return K2_OK;
 }

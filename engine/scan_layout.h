@@ -11,7 +11,9 @@ enum {
     K2_SLOT_EPOCH = 1,
     K2_SLOT_SEQUENCE = 2,
     K2_SLOT_COMMIT = 3,
-    K2_SLOT_FIRST_DATA = 4,
+    K2_SLOT_OP = 4, // this one and the next: decoded only where a group may have versions
+    K2_SLOT_UNTIL = 5,
+    K2_SLOT_FIRST_DATA = 6,
 };
 
 struct k2_scan_slot {
@@ -41,11 +43,13 @@ struct k2_scan_layout {
 };
 
 // `columns` are indexes of schema->columns, NULL for all; `with_commit` adds the snapshot that
-// brought a row behind them. K2_BAD_REQUEST for a column that is not there.
+// brought a row behind them, `with_versions` then what the row does to older ones of its key and
+// the snapshot that replaced it. K2_BAD_REQUEST for a column that is not there.
 K2_MUST_CHECK enum k2_status k2_scan_layout_init(struct k2_scan_layout *layout,
                                                  const struct k2_schema *schema,
                                                  const size_t *columns, size_t column_count,
-                                                 bool with_commit, struct k2_error *error);
+                                                 bool with_commit, bool with_versions,
+                                                 struct k2_error *error);
 void k2_scan_layout_deinit(struct k2_scan_layout *layout);
 
 // For error texts.

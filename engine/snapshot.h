@@ -23,7 +23,8 @@ struct k2_snapshot {
     size_t table_count; // tables with rows
     struct {
         uint16_t table_id;
-        uint64_t rows, added;
+        uint64_t rows, added; // rows: visible
+        int64_t hidden;       // for k2_commit_log_append: rows that it hides, of those added too
     } tables[K2_MAX_SNAPSHOT_TABLES];
 };
 
