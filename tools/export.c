@@ -19,6 +19,8 @@ enum {
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
     {"warehouse", "DIR", "brings the Iceberg tables k2.TABLE below DIR up to the snapshot", false},
+    {"catalog", "URL", "a REST catalog; DIR may be s3://BUCKET/FOLDER then (AWS_*, K2_CATALOG_*)",
+     false},
     {"full", NULL, "with --warehouse: everything anew, in place of what is there", false},
     {"parquet", "FILE", "one Parquet file; one that is there is replaced", false},
     K2_RANGE_OPTIONS,
@@ -132,8 +134,9 @@ static enum k2_status check_options(const struct k2_cli *cli, struct k2_error *e
     if (!k2_cli_has(cli, "table")) {
         return k2_fail(error, K2_BAD_REQUEST, "export: --table is needed; such as --table trades");
     }
-    if (k2_cli_has(cli, "full")) {
-        return k2_fail(error, K2_BAD_REQUEST, "export: --full goes with --warehouse");
+    if (k2_cli_has(cli, "full") || k2_cli_has(cli, "catalog")) {
+        return k2_fail(error, K2_BAD_REQUEST, "export: --%s goes with --warehouse",
+                       k2_cli_has(cli, "full") ? "full" : "catalog");
     }
     if (k2_cli_value(cli, "parquet")[0] == '\0') {
         return k2_fail(error, K2_BAD_REQUEST, "export: --parquet: the name is empty");

@@ -230,6 +230,7 @@ static enum k2_status export_tables(struct export_tables *self, bool json, struc
 {
     bool has_work = false;
     struct k2_warehouse_options options = {.warehouse = k2_cli_value(self->cli, "warehouse"),
+                                           .catalog = k2_cli_value(self->cli, "catalog"),
                                            .create = true};
     enum k2_status status = open_store(self, false, error);
     if (status == K2_OK) {

@@ -350,7 +350,9 @@ enum k2_status k2_sqlite_catalog_open(struct k2_catalog *catalog, const char *wa
     *catalog = (struct k2_catalog){0};
     const char *folder = k2_local_path(warehouse);
     if (folder == NULL) {
-        return k2_fail(error, K2_BAD_REQUEST, "%s: a SQLite catalog lies in a folder", warehouse);
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "%s: a SQLite catalog lies in a folder; give a REST catalog, too",
+                       warehouse);
     }
     struct sqlite_catalog *self = k2_alloc_zero(1, sizeof *self);
     k2_buffer_init(&path, location_ceiling_bytes);

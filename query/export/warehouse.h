@@ -6,7 +6,8 @@
 #include "query/export/object_store.h"
 
 struct k2_warehouse_options {
-    const char *warehouse; // a folder or a location
+    const char *warehouse; // a folder, or `s3://bucket/folder` with the keys of the environment
+    const char *catalog;   // URL of a REST catalog; NULL: a SQLite file in the folder
     bool create;           // else K2_NOT_FOUND where there is nothing
 };
 
