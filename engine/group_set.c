@@ -262,6 +262,38 @@ static enum k2_status need_reader(struct k2_group_set *set, struct k2_group_curs
     return K2_OK;
 }
 
+enum k2_status k2_group_set_reader(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                   size_t slot, struct k2_column_reader **reader,
+                                   struct k2_error *error)
+{
+    enum k2_status status = need_reader(set, cursor, slot, error);
+    if (status == K2_OK) {
+        *reader = cursor->readers[slot];
+    }
+    return status;
+}
+
+static unsigned magnitude_bits(int64_t value)
+{
+    uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    return magnitude == 0 ? 0 : 64 - (unsigned)__builtin_clzll(magnitude);
+}
+
+unsigned k2_group_set_value_bits(const struct k2_group_set *set,
+                                 const struct k2_group_cursor *cursor, size_t slot)
+{
+    size_t column_count;
+    const struct k2_group_column *columns = k2_row_group_view_columns(cursor->view, &column_count);
+    for (size_t i = 0; i < column_count; i++) {
+        if (columns[i].id == set->layout->slots[slot].column_id && columns[i].stats.has_range) {
+            unsigned low = magnitude_bits(columns[i].stats.min);
+            unsigned high = magnitude_bits(columns[i].stats.max);
+            return low > high ? low : high;
+        }
+    }
+    return 64;
+}
+
 static void fill_default(const struct k2_scan_slot *slot, uint32_t row_count,
                          struct k2_vector_store *store, struct k2_vector *vector)
 {

@@ -72,6 +72,18 @@ void k2_group_set_close_cursor(struct k2_group_set *set, size_t group_index);
 // Closes the column readers of all groups; they open again when they are needed.
 void k2_group_set_close_readers(struct k2_group_set *set);
 
+// The reader of a slot's column; NULL when the group has not this column. Borrowed from the cursor
+// until it or its readers are closed.
+K2_MUST_CHECK enum k2_status k2_group_set_reader(struct k2_group_set *set,
+                                                 struct k2_group_cursor *cursor, size_t slot,
+                                                 struct k2_column_reader **reader,
+                                                 struct k2_error *error);
+
+// How many bits the magnitudes of a slot's values have at most, by the statistics: 64 if they do
+// not say.
+unsigned k2_group_set_value_bits(const struct k2_group_set *set,
+                                 const struct k2_group_cursor *cursor, size_t slot);
+
 // Decodes a block into `store`; a column that the group has not gives its default or nulls.
 K2_MUST_CHECK enum k2_status k2_group_set_decode(struct k2_group_set *set,
                                                  struct k2_group_cursor *cursor, size_t slot,

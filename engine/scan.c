@@ -4,10 +4,8 @@
 
 #include "engine/instruments.h"
 #include "engine/policy.h"
-#include "engine/scan_pace.h"
-#include "engine/scan_stored.h"
+#include "engine/scan_private.h"
 #include "engine/scan_versions.h"
-#include "engine/scan_window.h"
 #include "format/base/alloc.h"
 
 enum {
@@ -17,42 +15,6 @@ enum {
     HORIZON_GROWTH = 4,
     MOST_BOOST = 60,
     NAMED_ROW_SHARE = 16, // first guess at the rows of some instruments among all rows
-};
-
-// A scan moves up an axis: the time, or ~time when it descends (engine/scan_pace.h).
-struct k2_scan {
-    struct k2_engine *engine;     // borrowed
-    const struct k2_table *table; // borrowed from the engine
-    uint64_t snapshot;
-    enum k2_order order;
-    bool backwards;
-    uint64_t commit_after; // 0: rows of every commit
-    bool unsorted_only, fresh, every_version;
-    uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
-    struct k2_wanted_instrument *wanted; // the same with their numbers
-    size_t id_count;
-    bool limited;
-    uint64_t rows_left; // if limited
-    bool done;
-    enum k2_status failure; // of an earlier call
-
-    int64_t next, last;                // on the axis: what no window has covered yet
-    int64_t horizon;                   // on the axis: how far the plan of `groups` sees
-    bool planned;                      // `groups` and `horizon` hold
-    size_t horizon_groups;             // of the next plan
-    int64_t window_first, window_last; // time, inclusive both
-
-    bool has_after;
-    struct k2_scan_key after; // texts in names.texts
-
-    struct k2_scan_layout layout;
-    struct k2_name_set names;
-    struct k2_scan_pace pace;
-    struct k2_group_set groups;
-    struct k2_scan_window window;   // orders by time
-    struct k2_scan_stored stored;   // order of storage
-    struct k2_vector_store *stores; // by output
-    struct k2_vector *vectors;      // by output
 };
 
 void k2_scan_close(struct k2_scan *scan)
@@ -297,15 +259,16 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     return K2_OK;
 }
 
-// Plans from scan->next on, unless the plan at hand still reaches there. Later plans see further,
-// so that a scan that ends soon maps little and a long one plans seldom.
-static enum k2_status need_plan(struct k2_scan *scan, struct k2_error *error)
+// Later plans see further, so that a scan that ends soon maps little and a long one plans seldom.
+enum k2_status k2_scan_need_plan(struct k2_scan *scan, int64_t interval_ns, struct k2_error *error)
 {
     if (scan->planned && scan->next <= scan->horizon) {
         return K2_OK;
     }
     scan->planned = false;
-    scan->horizon = k2_scan_pace_horizon(&scan->pace, scan->next, scan->last, scan->horizon_groups);
+    scan->horizon = k2_scan_interval_end(
+        scan, k2_scan_pace_horizon(&scan->pace, scan->next, scan->last, scan->horizon_groups),
+        interval_ns);
     if (scan->horizon_groups < MOST_HORIZON_GROUPS) {
         scan->horizon_groups *= HORIZON_GROWTH;
     }
@@ -332,7 +295,7 @@ static void close_passed(struct k2_scan *scan)
     }
 }
 
-static void advance(struct k2_scan *scan, int64_t covered)
+void k2_scan_advance(struct k2_scan *scan, int64_t covered)
 {
     if (covered >= scan->last) {
         scan->done = true;
@@ -376,7 +339,7 @@ static enum k2_status fill_window(struct k2_scan *scan, struct k2_error *error)
             scan->done = true;
             return K2_OK;
         }
-        enum k2_status status = need_plan(scan, error);
+        enum k2_status status = k2_scan_need_plan(scan, 0, error);
         if (status != K2_OK) {
             return status;
         }
@@ -398,7 +361,7 @@ static enum k2_status fill_window(struct k2_scan *scan, struct k2_error *error)
         if (scan->window.row_count < wanted / 4 && scan->pace.boost < MOST_BOOST) {
             scan->pace.boost += scan->window.row_count < wanted / 64 ? 3 : 1;
         }
-        advance(scan, window_last);
+        k2_scan_advance(scan, window_last);
         close_passed(scan);
     }
     return K2_OK;
@@ -429,7 +392,7 @@ static enum k2_status next_stored(struct k2_scan *scan, size_t *row_count, struc
                 scan->done = true;
                 break;
             }
-            enum k2_status status = need_plan(scan, error);
+            enum k2_status status = k2_scan_need_plan(scan, 0, error);
             if (status != K2_OK) {
                 return status;
             }
@@ -441,7 +404,7 @@ static enum k2_status next_stored(struct k2_scan *scan, size_t *row_count, struc
         if (status != K2_OK || *row_count > 0) {
             return status;
         }
-        advance(scan, scan->horizon);
+        k2_scan_advance(scan, scan->horizon);
         scan->planned = false;
     }
     return K2_OK;

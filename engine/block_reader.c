@@ -1,0 +1,63 @@
+#include "engine/block_reader.h"
+
+#include <assert.h>
+
+#include "format/base/alloc.h"
+
+enum k2_status k2_block_reader_init(struct k2_block_reader *reader, struct k2_group_set *set,
+                                    const size_t *slots, size_t slot_count, struct k2_error *error)
+{
+    *reader = (struct k2_block_reader){.set = set};
+    reader->columns = k2_alloc_zero(slot_count, sizeof *reader->columns);
+    if (reader->columns == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu columns", slot_count);
+    }
+    reader->column_count = slot_count;
+    for (size_t i = 0; i < slot_count; i++) {
+        reader->columns[i].slot = slots[i];
+        reader->columns[i].store = k2_alloc_aligned(sizeof *reader->columns[i].store);
+        if (reader->columns[i].store == NULL) {
+            k2_block_reader_deinit(reader);
+            return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
+        }
+    }
+    return K2_OK;
+}
+
+void k2_block_reader_deinit(struct k2_block_reader *reader)
+{
+    for (size_t i = 0; i < reader->column_count; i++) {
+        k2_free(reader->columns[i].store);
+    }
+    k2_free(reader->columns);
+    *reader = (struct k2_block_reader){0};
+}
+
+void k2_block_reader_forget(struct k2_block_reader *reader)
+{
+    reader->cursor = NULL;
+    for (size_t i = 0; i < reader->column_count; i++) {
+        reader->columns[i].is_loaded = false;
+    }
+}
+
+enum k2_status k2_block_reader_get(struct k2_block_reader *reader, struct k2_group_cursor *cursor,
+                                   uint32_t block, size_t index, const struct k2_vector **vector,
+                                   struct k2_error *error)
+{
+    assert(index < reader->column_count);
+    if (reader->cursor != cursor || reader->block != block) {
+        k2_block_reader_forget(reader);
+        reader->cursor = cursor;
+        reader->block = block;
+    }
+    struct k2_block_column *column = &reader->columns[index];
+    *vector = &column->vector;
+    if (column->is_loaded) {
+        return K2_OK;
+    }
+    enum k2_status status = k2_group_set_decode(reader->set, cursor, column->slot, block,
+                                                column->store, &column->vector, error);
+    column->is_loaded = status == K2_OK;
+    return status;
+}

@@ -1,0 +1,446 @@
+#include "engine/candle_span.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/scan_order.h"
+#include "engine/vector_sums.h"
+#include "format/base/alloc.h"
+
+enum { TIME = 0, FIRST_PRICE = 1 }; // columns of span->blocks; the quantity is the last one
+
+void k2_candle_span_deinit(struct k2_candle_span *span)
+{
+    k2_block_reader_deinit(&span->blocks);
+    k2_free(span->partials);
+    k2_free(span->runs);
+    k2_free(span->run_order);
+    k2_free(span->run_of);
+    k2_free(span->refs);
+    k2_free(span->spare);
+    *span = (struct k2_candle_span){0};
+}
+
+void k2_candle_span_clear(struct k2_candle_span *span)
+{
+    span->partial_count = span->run_count = 0;
+}
+
+static enum k2_status no_memory(struct k2_error *error)
+{
+    return k2_fail(error, K2_NO_MEMORY, "candles: out of memory");
+}
+
+static enum k2_status add_partial(struct k2_candle_span *span, int64_t start_ns,
+                                  struct k2_partial_candle **partial, struct k2_error *error)
+{
+    if (span->partial_count == span->partial_capacity) {
+        size_t capacity = span->partial_capacity == 0 ? 1024 : span->partial_capacity * 2;
+        struct k2_partial_candle *partials =
+            capacity > UINT32_MAX ? NULL : k2_realloc(span->partials, capacity, sizeof *partials);
+        if (partials == NULL) {
+            return no_memory(error);
+        }
+        span->partials = partials;
+        span->partial_capacity = capacity;
+    }
+    *partial = &span->partials[span->partial_count++];
+    **partial = (struct k2_partial_candle){.start_ns = start_ns};
+    return K2_OK;
+}
+
+static enum k2_status add_run(struct k2_candle_span *span, struct k2_candle_run run,
+                              struct k2_error *error)
+{
+    if (run.count == 0) {
+        return K2_OK;
+    }
+    if (span->run_count == span->run_capacity) {
+        size_t capacity = span->run_capacity == 0 ? 256 : span->run_capacity * 2;
+        struct k2_candle_run *runs = k2_realloc(span->runs, capacity, sizeof *runs);
+        span->runs = runs != NULL ? runs : span->runs;
+        uint32_t *run_order =
+            runs == NULL ? NULL : k2_realloc(span->run_order, capacity, sizeof *run_order);
+        if (run_order == NULL) {
+            return no_memory(error);
+        }
+        span->run_order = run_order;
+        span->run_capacity = capacity;
+    }
+    span->runs[span->run_count++] = run;
+    return K2_OK;
+}
+
+// The vectors of the block at hand.
+struct block {
+    uint32_t base; // row of its first value
+    const int64_t *times;
+    const struct k2_vector *prices[K2_CANDLE_PRICES];
+    const struct k2_vector *quantity; // NULL: none
+};
+
+// Rows [begin, end) of the block into a price of a candle; they follow what it has.
+static void add_price(const struct k2_candle_span *span, const struct block *block,
+                      const struct k2_vector *vector, uint32_t begin, uint32_t end,
+                      struct k2_partial_price *price)
+{
+    const int64_t *values = vector->values;
+    while (vector->valid != NULL && begin < end && vector->valid[begin] == 0) {
+        begin++;
+    }
+    while (vector->valid != NULL && begin < end && vector->valid[end - 1] == 0) {
+        end--;
+    }
+    if (begin == end) {
+        return;
+    }
+    struct k2_row_place first = {block->times[begin], span->group, block->base + begin};
+    struct k2_row_place last = {block->times[end - 1], span->group, block->base + end - 1};
+    if (!price->found) {
+        price->found = true;
+        price->open = price->high = price->low = values[begin];
+        price->first = first;
+    }
+    int64_t low = price->low, high = price->high;
+    for (uint32_t i = begin; i < end; i++) {
+        if (vector->valid == NULL || vector->valid[i] != 0) {
+            low = values[i] < low ? values[i] : low;
+            high = values[i] > high ? values[i] : high;
+        }
+    }
+    price->low = low;
+    price->high = high;
+    price->close = values[end - 1];
+    price->last = last;
+}
+
+static void add_rows(const struct k2_candle_span *span, const struct block *block, uint32_t begin,
+                     uint32_t end, struct k2_partial_candle *partial)
+{
+    partial->row_count += end - begin;
+    for (size_t i = 0; i < span->price_count; i++) {
+        add_price(span, block, block->prices[i], begin, end, &partial->prices[i]);
+    }
+    if (block->quantity == NULL) {
+        return;
+    }
+    const struct k2_vector *price = block->prices[0], *quantity = block->quantity;
+    const uint8_t *price_valid = price->valid == NULL ? NULL : price->valid + begin;
+    const uint8_t *quantity_valid = quantity->valid == NULL ? NULL : quantity->valid + begin;
+    k2_int128 weight = 0;
+    k2_vector_product(price->values + begin, price_valid, quantity->values + begin, quantity_valid,
+                      end - begin, span->safe, &partial->amount, &weight);
+    partial->weight += weight;
+    if (price_valid == NULL) {
+        partial->volume += weight;
+    } else {
+        uint64_t count = 0;
+        k2_vector_sum(quantity->values + begin, quantity_valid, end - begin, &partial->volume,
+                      &count);
+    }
+}
+
+static enum k2_status open_block(struct k2_candle_span *span, struct k2_group_cursor *cursor,
+                                 uint32_t index, struct block *block, struct k2_error *error)
+{
+    const struct k2_vector *times;
+    block->base = index * K2_BLOCK_ROWS;
+    block->quantity = NULL;
+    enum k2_status status = k2_block_reader_get(&span->blocks, cursor, index, TIME, &times, error);
+    for (size_t i = 0; status == K2_OK && i < span->price_count; i++) {
+        status = k2_block_reader_get(&span->blocks, cursor, index, FIRST_PRICE + i,
+                                     &block->prices[i], error);
+    }
+    if (status == K2_OK && span->has_quantity) {
+        status = k2_block_reader_get(&span->blocks, cursor, index, FIRST_PRICE + span->price_count,
+                                     &block->quantity, error);
+    }
+    if (status == K2_OK) {
+        block->times = times->values;
+    }
+    return status;
+}
+
+// Where the rows before `last_ns` and at it end: near `begin`, usually.
+static uint32_t find_end(const int64_t *times, uint32_t begin, uint32_t end, int64_t last_ns)
+{
+    uint32_t step = 8;
+    while (begin + step < end && times[begin + step - 1] <= last_ns) {
+        begin += step;
+        step *= 2;
+    }
+    uint32_t stop = begin + step < end ? begin + step : end;
+    while (begin < stop) {
+        uint32_t middle = begin + (stop - begin) / 2;
+        if (times[middle] <= last_ns) {
+            begin = middle + 1;
+        } else {
+            stop = middle;
+        }
+    }
+    return begin;
+}
+
+// Adds rows [begin, end) of one instrument, which all count, behind those before.
+static enum k2_status add_range(struct k2_candle_span *span, struct k2_group_cursor *cursor,
+                                uint32_t begin, uint32_t end, struct k2_partial_candle **partial,
+                                struct k2_error *error)
+{
+    int64_t last_ns =
+        *partial == NULL ? 0 : k2_interval_last((*partial)->start_ns, span->interval_ns);
+    for (uint32_t stop; begin < end; begin = stop) {
+        struct block block;
+        enum k2_status status = open_block(span, cursor, begin / K2_BLOCK_ROWS, &block, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        stop = end - block.base < K2_BLOCK_ROWS ? end : block.base + K2_BLOCK_ROWS;
+        for (uint32_t row = begin - block.base; row < stop - block.base;) {
+            if (*partial == NULL || block.times[row] > last_ns) {
+                int64_t start_ns = k2_interval_start(block.times[row], span->interval_ns);
+                last_ns = k2_interval_last(start_ns, span->interval_ns);
+                status = add_partial(span, start_ns, partial, error);
+                if (status != K2_OK) {
+                    return status;
+                }
+            }
+            uint32_t behind = find_end(block.times, row, stop - block.base, last_ns);
+            behind = behind > row ? behind : row + 1; // only of damaged times
+            add_rows(span, &block, row, behind, *partial);
+            row = behind;
+        }
+    }
+    return K2_OK;
+}
+
+static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cursor *cursor,
+                                const struct k2_wanted_entry *wanted,
+                                const struct k2_scan_span *range, struct k2_error *error)
+{
+    uint32_t begin, end, stop;
+    struct k2_candle_run run = {.number = wanted->number, .first = (uint32_t)span->partial_count};
+    struct k2_partial_candle *partial = NULL;
+    enum k2_status status = k2_group_set_locate(span->set, cursor, wanted->entry, range->first_ns,
+                                                range->last_ns, &begin, &end, error);
+    while (status == K2_OK && begin < end) {
+        status = k2_group_set_visible(span->set, cursor, end, &begin, &stop, error);
+        if (status == K2_OK && begin < stop) {
+            status = add_range(span, cursor, begin, stop, &partial, error);
+        }
+        begin = stop;
+    }
+    run.count = (uint32_t)(span->partial_count - run.first);
+    return status == K2_OK ? add_run(span, run, error) : status;
+}
+
+enum k2_status k2_candle_span_add(struct k2_candle_span *span, size_t group_index,
+                                  const struct k2_scan_span *range, bool may_grow, bool *fits,
+                                  struct k2_error *error)
+{
+    struct k2_group_cursor *cursor;
+    *fits = true;
+    enum k2_status status = k2_group_set_cursor(span->set, group_index, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_group_set_wanted(span->set, cursor, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    span->group = (uint32_t)group_index;
+    if (span->has_quantity) {
+        const struct k2_block_column *columns = span->blocks.columns;
+        span->safe = k2_group_set_value_bits(span->set, cursor, columns[FIRST_PRICE].slot) +
+                         k2_group_set_value_bits(span->set, cursor,
+                                                 columns[FIRST_PRICE + span->price_count].slot) <=
+                     K2_SAFE_PRODUCT_BITS;
+    }
+    for (size_t i = 0; status == K2_OK && i < cursor->wanted_count && *fits; i++) {
+        const struct k2_directory_entry *entry = &cursor->entries[cursor->wanted[i].entry];
+        if (entry->time_min_ns > range->last_ns || entry->time_max_ns < range->first_ns) {
+            continue;
+        }
+        status = add_entry(span, cursor, &cursor->wanted[i], range, error);
+        *fits = may_grow || span->partial_count <= span->most;
+    }
+    k2_block_reader_forget(&span->blocks);
+    return status;
+}
+
+struct run_ranks {
+    const struct k2_candle_run *runs;
+    const uint32_t *ranks;
+};
+
+static int compare_runs(const void *left, const void *right, void *context)
+{
+    const struct run_ranks *by = context;
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    uint32_t rank_a = by->ranks[by->runs[a].number], rank_b = by->ranks[by->runs[b].number];
+    return rank_a != rank_b ? (rank_a > rank_b) - (rank_a < rank_b) : (a > b) - (a < b);
+}
+
+static unsigned bits_of(uint64_t number)
+{
+    return number == 0 ? 0 : 64 - (unsigned)__builtin_clzll(number);
+}
+
+static enum k2_status need_refs(struct k2_candle_span *span, struct k2_error *error)
+{
+    if (span->ref_capacity >= span->partial_count) {
+        return K2_OK;
+    }
+    size_t capacity = span->partial_capacity;
+    k2_free(span->refs);
+    k2_free(span->spare);
+    k2_free(span->run_of);
+    span->ref_capacity = 0;
+    span->refs = k2_alloc(capacity * sizeof *span->refs);
+    span->spare = k2_alloc(capacity * sizeof *span->spare);
+    span->run_of = k2_alloc(capacity * sizeof *span->run_of);
+    if (span->refs == NULL || span->spare == NULL || span->run_of == NULL) {
+        return no_memory(error);
+    }
+    span->ref_capacity = capacity;
+    return K2_OK;
+}
+
+// How many intervals behind the first one a candle is; cut off where it does not fit: such a span
+// has one instant's worth of candles in each.
+static uint64_t interval_of(const struct k2_candle_span *span, int64_t first_ns, int64_t start_ns)
+{
+    return ((uint64_t)start_ns - (uint64_t)first_ns) / (uint64_t)span->interval_ns;
+}
+
+static int64_t least_start(const struct k2_candle_span *span)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < span->partial_count; i++) {
+        least = span->partials[i].start_ns < least ? span->partials[i].start_ns : least;
+    }
+    return least;
+}
+
+// Sorts refs [begin, end) by interval; stable.
+static void sort_part(struct k2_candle_span *span, size_t begin, size_t end)
+{
+    uint64_t *sorted = k2_sort_by_high_bits(span->refs + begin, span->spare + begin, end - begin,
+                                            span->place_bits);
+    if (sorted != span->refs + begin) {
+        memcpy(span->refs + begin, sorted, (end - begin) * sizeof *sorted);
+    }
+}
+
+enum k2_status k2_candle_span_sort(struct k2_candle_span *span, struct k2_name_set *names,
+                                   bool by_time, struct k2_error *error)
+{
+    enum k2_status status = k2_name_set_rank(names, error);
+    if (status == K2_OK) {
+        status = need_refs(span, error);
+    }
+    if (status != K2_OK || span->partial_count == 0) {
+        return status;
+    }
+    struct run_ranks by = {span->runs, names->ranks};
+    for (size_t i = 0; i < span->run_count; i++) {
+        span->run_order[i] = (uint32_t)i;
+    }
+    qsort_r(span->run_order, span->run_count, sizeof *span->run_order, compare_runs, &by);
+    span->place_bits = bits_of(span->partial_count - 1);
+    int64_t first_ns = least_start(span);
+    size_t filled = 0, begin = 0;
+    for (size_t i = 0; i < span->run_count; i++) {
+        const struct k2_candle_run *run = &span->runs[span->run_order[i]];
+        bool is_next = i == 0 || run->number != span->runs[span->run_order[i - 1]].number;
+        if (is_next) {
+            begin = filled;
+        }
+        for (uint32_t place = run->first; place < run->first + run->count; place++) {
+            uint64_t interval = interval_of(span, first_ns, span->partials[place].start_ns);
+            span->refs[filled++] = interval << span->place_bits | place;
+            span->run_of[place] = span->run_order[i];
+        }
+        bool is_last =
+            i + 1 == span->run_count || run->number != span->runs[span->run_order[i + 1]].number;
+        if (!by_time && is_last && !is_next) { // several runs of one instrument
+            sort_part(span, begin, filled);
+        }
+    }
+    span->order = span->refs;
+    if (by_time) {
+        span->order = k2_sort_by_high_bits(span->refs, span->spare, filled, span->place_bits);
+    }
+    return K2_OK;
+}
+
+// Compares by (time, epoch, sequence).
+static enum k2_status compare_places(struct k2_candle_span *span, const struct k2_row_place *left,
+                                     const struct k2_row_place *right, int *order,
+                                     struct k2_error *error)
+{
+    *order = (left->time_ns > right->time_ns) - (left->time_ns < right->time_ns);
+    static const size_t slots[] = {K2_SLOT_EPOCH, K2_SLOT_SEQUENCE};
+    for (size_t i = 0; *order == 0 && i < 2; i++) {
+        int64_t values[2] = {0};
+        const struct k2_row_place *places[2] = {left, right};
+        for (size_t j = 0; j < 2; j++) {
+            struct k2_group_cursor *cursor;
+            const struct k2_vector *vector;
+            enum k2_status status =
+                k2_group_set_cursor(span->set, places[j]->group, &cursor, error);
+            if (status == K2_OK) {
+                status = k2_group_set_block(span->set, cursor, slots[i],
+                                            places[j]->row / K2_BLOCK_ROWS, &vector, error);
+            }
+            if (status != K2_OK) {
+                return status;
+            }
+            values[j] = vector->values[places[j]->row % K2_BLOCK_ROWS];
+        }
+        *order = (values[0] > values[1]) - (values[0] < values[1]);
+    }
+    return K2_OK;
+}
+
+static enum k2_status join_price(struct k2_candle_span *span, struct k2_partial_price *price,
+                                 const struct k2_partial_price *other, struct k2_error *error)
+{
+    if (!price->found || !other->found) {
+        if (other->found) {
+            *price = *other;
+        }
+        return K2_OK;
+    }
+    int first = 0, last = 0;
+    enum k2_status status = compare_places(span, &other->first, &price->first, &first, error);
+    if (status == K2_OK) {
+        status = compare_places(span, &other->last, &price->last, &last, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    if (first < 0) {
+        price->open = other->open;
+        price->first = other->first;
+    }
+    if (last > 0) {
+        price->close = other->close;
+        price->last = other->last;
+    }
+    price->high = other->high > price->high ? other->high : price->high;
+    price->low = other->low < price->low ? other->low : price->low;
+    return K2_OK;
+}
+
+enum k2_status k2_candle_span_join(struct k2_candle_span *span, struct k2_partial_candle *candle,
+                                   const struct k2_partial_candle *other, struct k2_error *error)
+{
+    candle->row_count += other->row_count;
+    candle->volume += other->volume;
+    candle->weight += other->weight;
+    k2_wide_sum_join(&candle->amount, &other->amount);
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < span->price_count && status == K2_OK; i++) {
+        status = join_price(span, &candle->prices[i], &other->prices[i], error);
+    }
+    return status;
+}

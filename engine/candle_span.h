@@ -1,0 +1,85 @@
+// The candles of one span of time while they are made: partial ones, as the row groups give them,
+// and their order. For candles.c only.
+#pragma once
+
+#include "engine/block_reader.h"
+#include "engine/candles.h"
+#include "engine/scan_groups.h"
+
+// Where a first or last row stands, to ask for its epoch and sequence where times are equal.
+struct k2_row_place {
+    int64_t time_ns;
+    uint32_t group, row;
+};
+
+struct k2_partial_price {
+    bool found;
+    int64_t open, high, low, close;
+    struct k2_row_place first, last; // of the rows with a price
+};
+
+// The rows of one interval that follow each other in one row group.
+struct k2_partial_candle {
+    int64_t start_ns;
+    uint64_t row_count;
+    k2_int128 volume, weight; // weight: of the rows that have the first price, too
+    struct k2_wide_sum amount;
+    struct k2_partial_price prices[K2_CANDLE_PRICES];
+};
+
+// Partial candles of one instrument in one row group, ascending.
+struct k2_candle_run {
+    uint32_t number; // in the name set
+    uint32_t first, count;
+};
+
+struct k2_candle_span {
+    struct k2_group_set *set;
+    struct k2_block_reader blocks; // time, prices, quantity
+    size_t price_count;
+    bool has_quantity;
+    int64_t interval_ns;
+    size_t most; // candles that may be held
+
+    struct k2_partial_candle *partials;
+    size_t partial_count, partial_capacity;
+    struct k2_candle_run *runs;
+    size_t run_count, run_capacity;
+    bool safe;              // of the group at hand, see vector_sums.h
+    uint32_t group;         // its index
+    uint32_t *run_order;    // runs by name
+    uint32_t *run_of;       // by partial
+    uint64_t *refs, *spare; // partials in order: (interval, place); one of both is `order`
+    const uint64_t *order;
+    unsigned place_bits;
+    size_t ref_capacity;
+};
+
+void k2_candle_span_deinit(struct k2_candle_span *span); // also a zeroed one
+
+void k2_candle_span_clear(struct k2_candle_span *span);
+
+// Adds the rows of a group. `*fits` false: they are more than may be held, and `may_grow` is false.
+K2_MUST_CHECK enum k2_status k2_candle_span_add(struct k2_candle_span *span, size_t group_index,
+                                                const struct k2_scan_span *range, bool may_grow,
+                                                bool *fits, struct k2_error *error);
+
+// Puts the partial candles in order: by interval and name, or by name and interval.
+K2_MUST_CHECK enum k2_status k2_candle_span_sort(struct k2_candle_span *span,
+                                                 struct k2_name_set *names, bool by_time,
+                                                 struct k2_error *error);
+
+// The partial candle at `index` in order, and its instrument's number.
+static inline struct k2_partial_candle *k2_candle_span_at(const struct k2_candle_span *span,
+                                                          size_t index, uint32_t *number)
+{
+    size_t place = span->order[index] & (((uint64_t)1 << span->place_bits) - 1);
+    *number = span->runs[span->run_of[place]].number;
+    return &span->partials[place];
+}
+
+// Joins `other`, of the same instrument and interval, to `candle`.
+K2_MUST_CHECK enum k2_status k2_candle_span_join(struct k2_candle_span *span,
+                                                 struct k2_partial_candle *candle,
+                                                 const struct k2_partial_candle *other,
+                                                 struct k2_error *error);
