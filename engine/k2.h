@@ -190,6 +190,12 @@ K2_API K2_MUST_CHECK enum k2_status k2_appender_row(struct k2_appender *appender
                                                     const char *exchange, const char *symbol,
                                                     int64_t time_ns, int64_t epoch,
                                                     int64_t sequence, struct k2_error *error);
+// The row with this key is deleted: newer states do not show it any more, older ones do. Columns
+// may be set as for a row, and need not. The commit counts a key that is not there as a conflict.
+K2_API K2_MUST_CHECK enum k2_status k2_appender_delete(struct k2_appender *appender,
+                                                       const char *exchange, const char *symbol,
+                                                       int64_t time_ns, int64_t epoch,
+                                                       int64_t sequence, struct k2_error *error);
 // The index of a column by name, for the calls below. K2_NOT_FOUND.
 K2_API K2_MUST_CHECK enum k2_status k2_appender_column(const struct k2_appender *appender,
                                                        const char *name, size_t *column,
@@ -205,8 +211,10 @@ K2_API K2_MUST_CHECK enum k2_status k2_appender_text(struct k2_appender *appende
 struct k2_commit_result {
     uint64_t snapshot; // the new state, or the newest one when nothing was stored
     size_t stored;
-    size_t duplicates; // the same key and content is there already
-    size_t conflicts;  // the same key is there with other content; not stored
+    size_t
+        duplicates;   // they change nothing: the same key and content, or a newer version, is there
+    size_t conflicts; // rejected: what the table does with a second row of a key (k2 policy), or a
+                      // deletion of what is not there
     // Which rows those are, counted from 0 in the order of k2_appender_row; valid until the next
     // call with the appender.
     const uint32_t *conflict_rows;

@@ -75,6 +75,22 @@ enum k2_status k2_appender_row(struct k2_appender *appender, const char *exchang
     return status == K2_OK ? k2_row_batch_add(batch, &key, batch->row_count, &row, error) : status;
 }
 
+enum k2_status k2_appender_delete(struct k2_appender *appender, const char *exchange,
+                                  const char *symbol, int64_t time_ns, int64_t epoch,
+                                  int64_t sequence, struct k2_error *error)
+{
+    struct k2_row_batch *batch = appender->batch;
+    enum k2_status status =
+        k2_appender_row(appender, exchange, symbol, time_ns, epoch, sequence, error);
+    if (status == K2_OK) {
+        status = k2_row_batch_set_op(batch, batch->row_count - 1, K2_OP_DELETE, error);
+        if (status != K2_OK) {
+            k2_row_batch_drop_last(batch);
+        }
+    }
+    return status;
+}
+
 enum k2_status k2_appender_column(const struct k2_appender *appender, const char *name,
                                   size_t *column, struct k2_error *error)
 {
@@ -180,8 +196,12 @@ static enum k2_status check_required(const struct k2_row_batch *batch, struct k2
             continue;
         }
         size_t row = 0;
-        while (column->valid[row] != 0) {
+        while (row < batch->row_count &&
+               (column->valid[row] != 0 || k2_row_batch_op(batch, row) == K2_OP_DELETE)) {
             row++;
+        }
+        if (row == batch->row_count) {
+            continue; // only deletions, which need their key alone
         }
         return k2_fail(error, K2_BAD_REQUEST, "append: row %zu: column %s was not set", row,
                        batch->schema->columns[i].name);

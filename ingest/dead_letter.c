@@ -161,8 +161,8 @@ enum k2_status k2_dead_letters_add_conflicts(struct k2_dead_letters *letters,
         uint32_t row = outcome->conflicts[i];
         struct k2_dead_letter letter = {
             .table = batch->schema->table,
-            .reason = "key_conflict",
-            .detail = "another row has this key and other content",
+            .reason = k2_row_fate_reason((enum k2_row_fate)outcome->fates[row]),
+            .detail = k2_row_fate_detail((enum k2_row_fate)outcome->fates[row]),
             .source = source,
             .position = batch->positions[row],
             .payload = k2_row_batch_text(batch, batch->payloads[row]),

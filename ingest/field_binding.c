@@ -6,12 +6,12 @@
 #include "format/base/alloc.h"
 #include "ingest/csv_reader.h"
 
-enum { NO_COLUMN = -1 };
+enum { NO_COLUMN = -1, OP_COLUMN = -2 };
 
 // One use of one field: straight into a column, or through a field of the map.
 struct use {
     size_t place;                      // in the record
-    int column;                        // or NO_COLUMN
+    int column;                        // or NO_COLUMN, OP_COLUMN
     const struct k2_map_field *mapped; // or NULL
 };
 
@@ -21,6 +21,7 @@ struct k2_field_binding {
     size_t use_count, use_room;
     size_t field_min, field_max;
     bool has[K2_MAX_COLUMNS];
+    bool has_op; // rows may be deletions
 };
 
 enum k2_status k2_field_binding_create(struct k2_field_binding **binding,
@@ -47,6 +48,7 @@ void k2_field_binding_destroy(struct k2_field_binding *binding)
 static void restart(struct k2_field_binding *self)
 {
     self->use_count = 0;
+    self->has_op = false;
     memset(self->has, 0, sizeof self->has);
 }
 
@@ -63,7 +65,9 @@ static enum k2_status add(struct k2_field_binding *self, const struct use *use,
         self->use_room = room;
     }
     self->uses[self->use_count++] = *use;
-    if (use->mapped == NULL) {
+    if (use->column == OP_COLUMN) {
+        self->has_op = true;
+    } else if (use->mapped == NULL) {
         self->has[use->column] = true;
     } else if (use->mapped->target == K2_MAP_TIME || use->mapped->target == K2_MAP_EPOCH_TIME) {
         self->has[K2_TIMESTAMP] = true;
@@ -136,7 +140,12 @@ static enum k2_status bind_name(struct k2_field_binding *self, struct k2_slice n
         struct use use = {place, column, NULL};
         return add(self, &use, error);
     }
-    if (column >= 0) {
+    bool is_op = column < 0 && k2_slice_equal(name, k2_slice_of("_op"));
+    if (is_op && !self->has_op) {
+        struct use use = {place, OP_COLUMN, NULL};
+        return add(self, &use, error);
+    }
+    if (column >= 0 || is_op) {
         return k2_fail(error, K2_BAD_REQUEST, "two fields are `%.*s`", (int)name.size_bytes,
                        (const char *)name.data);
     }
@@ -174,8 +183,9 @@ enum k2_status k2_field_binding_check(const struct k2_field_binding *binding,
     const struct k2_schema *schema = binding->options->schema;
     for (size_t i = 0; i < schema->column_count; i++) {
         const struct k2_column *column = &schema->columns[i];
-        bool required = i <= K2_TIMESTAMP ||
-                        (i >= K2_KEY_COLUMN_COUNT && !column->nullable && !column->has_default);
+        bool deletes = binding->options->deletes || binding->has_op; // keys are enough
+        bool required = i <= K2_TIMESTAMP || (i >= K2_KEY_COLUMN_COUNT && !column->nullable &&
+                                              !column->has_default && !deletes);
         if (required && !binding->has[i] && !k2_row_builder_has_constant(builder, i)) {
             return k2_fail(error, K2_BAD_REQUEST, "no field is `%s`, which %s needs; %s",
                            column->name, schema->table,
@@ -206,6 +216,8 @@ void k2_field_binding_put(const struct k2_field_binding *binding, const struct k
         struct k2_slice text = use->place < count ? fields[use->place] : (struct k2_slice){0};
         if (use->mapped != NULL) {
             k2_row_builder_set_mapped(builder, use->mapped, text);
+        } else if (use->column == OP_COLUMN) {
+            k2_row_builder_set_op(builder, text);
         } else {
             k2_row_builder_set(builder, (size_t)use->column, (struct k2_cell){.text = text});
         }

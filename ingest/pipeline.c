@@ -177,8 +177,8 @@ static enum k2_status add_conflicts(struct k2_pipeline *self, const struct slot 
         source_name(k2_kafka_source_partition(self->source, slot->origins[row].partition), source);
         struct k2_dead_letter letter = {
             .table = slot->table->schema->table,
-            .reason = "key_conflict",
-            .detail = "another row has this key and other content",
+            .reason = k2_row_fate_reason((enum k2_row_fate)outcome->fates[row]),
+            .detail = k2_row_fate_detail((enum k2_row_fate)outcome->fates[row]),
             .source = source,
             .position = slot->batch->positions[row],
             .payload = k2_row_batch_text(slot->batch, slot->batch->payloads[row]),

@@ -31,6 +31,8 @@ struct k2_row_builder {
     struct k2_cell cells[K2_MAX_COLUMNS];
     struct k2_cell constants[K2_MAX_COLUMNS]; // where a row says nothing
     uint8_t shifts[K2_MAX_COLUMNS];           // of the row's decimals
+    struct k2_slice op_text;
+    enum k2_row_op op;
 
     // What the fields of a map have said of this row.
     const struct k2_time_zone *zone;
@@ -132,6 +134,7 @@ bool k2_row_builder_has_constant(const struct k2_row_builder *builder, size_t co
 void k2_row_builder_start(struct k2_row_builder *builder)
 {
     memset(builder->cells, 0, builder->schema->column_count * sizeof builder->cells[0]);
+    builder->op_text = (struct k2_slice){0};
     if (builder->options->map != NULL) {
         memset(builder->shifts, 0, builder->schema->column_count);
         builder->has_date = builder->file_has_date;
@@ -145,6 +148,11 @@ void k2_row_builder_start(struct k2_row_builder *builder)
 void k2_row_builder_set(struct k2_row_builder *builder, size_t column, struct k2_cell cell)
 {
     builder->cells[column] = cell;
+}
+
+void k2_row_builder_set_op(struct k2_row_builder *builder, struct k2_slice text)
+{
+    builder->op_text = text;
 }
 
 static void set_mapped_time(struct k2_row_builder *self, const struct k2_map_field *field,
@@ -460,7 +468,7 @@ static enum k2_status put_cell(struct k2_row_builder *self, struct k2_row_batch 
     struct k2_cell cell = cell_of(self, index);
     bool fixed = k2_kind_is_fixed(column->kind);
     if (cell.text.size_bytes == 0 && (fixed || !cell.present)) {
-        if (!column->nullable && !column->has_default) {
+        if (!column->nullable && !column->has_default && self->op != K2_OP_DELETE) {
             refuse(refusal, "missing_value", column->name, cell.text, "is missing");
         }
         return K2_OK; // the default stands
@@ -545,6 +553,18 @@ static enum k2_status put_columns(struct k2_row_builder *self, struct k2_row_bat
     return status;
 }
 
+static void take_op(struct k2_row_builder *self, struct k2_row_refusal *refusal)
+{
+    self->op = self->options->deletes ? K2_OP_DELETE : K2_OP_PUT;
+    if (k2_slice_equal(self->op_text, k2_slice_of("delete"))) {
+        self->op = K2_OP_DELETE;
+    } else if (k2_slice_equal(self->op_text, k2_slice_of("put"))) {
+        self->op = K2_OP_PUT;
+    } else if (self->op_text.size_bytes > 0) {
+        refuse(refusal, "bad_op", "_op", self->op_text, "is neither put nor delete");
+    }
+}
+
 enum k2_status k2_row_builder_finish(struct k2_row_builder *builder, struct k2_row_batch *batch,
                                      uint64_t line, struct k2_slice raw,
                                      struct k2_row_refusal *refusal, struct k2_error *error)
@@ -552,6 +572,9 @@ enum k2_status k2_row_builder_finish(struct k2_row_builder *builder, struct k2_r
     struct k2_row_key key;
     refusal->reason = NULL;
     enum k2_status status = take_key(builder, &key, refusal, error);
+    if (status == K2_OK && refusal->reason == NULL) {
+        take_op(builder, refusal);
+    }
     if (status != K2_OK || refusal->reason != NULL) {
         return status;
     }
@@ -560,7 +583,10 @@ enum k2_status k2_row_builder_finish(struct k2_row_builder *builder, struct k2_r
     if (status != K2_OK) {
         return status;
     }
-    status = put_columns(builder, batch, row, raw, refusal, error);
+    status = k2_row_batch_set_op(batch, row, builder->op, error);
+    if (status == K2_OK) {
+        status = put_columns(builder, batch, row, raw, refusal, error);
+    }
     if (status != K2_OK || refusal->reason != NULL) {
         k2_row_batch_drop_last(batch);
         batch->text.size_bytes = text_bytes; // only the dropped row had those texts

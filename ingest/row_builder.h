@@ -34,6 +34,9 @@ struct k2_cell {
 };
 void k2_row_builder_set(struct k2_row_builder *builder, size_t column, struct k2_cell cell);
 
+// What the row does: `put` or `delete`; empty: as the options say.
+void k2_row_builder_set_op(struct k2_row_builder *builder, struct k2_slice text);
+
 // A field of a map.
 void k2_row_builder_set_mapped(struct k2_row_builder *builder, const struct k2_map_field *field,
                                struct k2_slice text);

@@ -31,6 +31,7 @@ struct k2_row_source {
     bool seen[K2_MAX_COLUMNS];              // columns of this object
     bool seen_mapped[K2_MAP_FIELD_CEILING]; // fields of the map in this object
     bool any_row;                           // of this member
+    bool seen_op;                           // of this object
     uint64_t rows_read, rejected, total_bytes, done_bytes;
 };
 
@@ -341,6 +342,12 @@ static const char *put_member(struct k2_row_source *self, const struct k2_ndjson
         return twice ? "duplicate_key" : NULL;
     }
     int column = find_key(self, member->key, place);
+    if (column < 0 && k2_slice_equal(member->key, k2_slice_of("_op"))) {
+        bool again = self->seen_op;
+        self->seen_op = true;
+        k2_row_builder_set_op(self->builder, member->text);
+        return again ? "duplicate_key" : NULL;
+    }
     if (column < 0) {
         bool ignored =
             self->options.ignore_unknown ||
@@ -375,6 +382,7 @@ static enum k2_status take_json_row(struct k2_row_source *self, struct k2_row_ba
     struct k2_ndjson_member member;
     k2_row_builder_start(self->builder);
     memset(self->seen, 0, self->options.schema->column_count);
+    self->seen_op = false;
     if (self->options.map != NULL) {
         memset(self->seen_mapped, 0, sizeof self->seen_mapped);
     }

@@ -32,6 +32,7 @@ struct k2_row_source_options {
     const struct k2_column_map *map; // or NULL: a header, or keys, of column names
     enum k2_row_format format;
     bool ignore_unknown;    // fields that are no column are skipped, not an error
+    bool deletes;           // rows name what to delete, unless their field `_op` says `put`
     size_t ordinal_ceiling; // remembered (instrument, time) pairs; 0: the default
 
     // Gives the id of an instrument (k2_instrument_intern). NULL: the source numbers them from 1,

@@ -90,7 +90,8 @@ static enum k2_status commit(struct load *load, const struct k2_row_batch *batch
     }
     for (size_t i = 0; i < outcome.conflict_count && status == K2_OK; i++) {
         uint32_t row = outcome.conflicts[i];
-        put_reject(load, file, batch->positions[row], "key_conflict",
+        put_reject(load, file, batch->positions[row],
+                   k2_row_fate_reason((enum k2_row_fate)outcome.fates[row]),
                    k2_row_batch_text(batch, batch->payloads[row]));
     }
     if (status == K2_OK) {
@@ -216,6 +217,7 @@ static enum k2_status open_source(struct load *load, const char **paths, struct 
         .currency = k2_cli_value(load->cli, "currency"),
         .map = load->map,
         .ignore_unknown = k2_cli_has(load->cli, "ignore-unknown"),
+        .deletes = k2_cli_has(load->cli, "delete"),
         .intern = intern,
         .intern_context = load->engine,
         .reject = reject,
@@ -385,6 +387,7 @@ const struct k2_command k2_command_load = {
             {"map", "FILE", "how fields become columns (see tools/maps)", false},
             {"schema", "FILE", "declares the table, or a newer version of it (Avro)", false},
             {"sequence", "sparse|dense", "dense: the venue counts every event; sparse else", false},
+            {"delete", NULL, "rows name keys to delete, unless their field _op says put", false},
             {"ignore-unknown", NULL, "skip fields that are no column", false},
             {"rejects", "FILE", "rows that were not stored: file,line,reason,raw", false},
             K2_OPTION_PROGRESS,

@@ -86,6 +86,10 @@ void k2_row_batch_clear(struct k2_row_batch *batch)
 {
     batch->row_count = 0;
     k2_buffer_clear(&batch->text);
+    k2_free(batch->ops); // few batches have them
+    k2_free(batch->untils);
+    batch->ops = NULL;
+    batch->untils = NULL;
     for (size_t i = 0; i < batch->schema->column_count; i++) {
         batch->columns[i].null_count = 0;
     }
