@@ -140,6 +140,11 @@ void k2_gap_list_close(struct k2_gap_list *list)
     k2_free(list);
 }
 
+bool k2_gap_list_has_domains(const struct k2_gap_list *list)
+{
+    return list->named_count > 0;
+}
+
 // ---- the gaps of one counter
 
 static enum k2_status take_gap(void *context, const struct k2_gap_place *place,

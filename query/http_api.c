@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "engine/gap_list.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
 #include "format/base/timestamp.h"
 #include "query/http_catalog.h"
+#include "query/http_gaps.h"
 #include "query/http_rows.h"
 #include "query/metric_text.h"
 #include "query/process_metrics.h"
@@ -62,6 +64,7 @@ static const struct route routes[] = {
     {"/v1/instruments", k2_http_get_instruments, NULL, false},
     {"/v1/symbols", k2_http_get_symbols, NULL, false},
     {"/v1/snapshots", k2_http_get_snapshots, NULL, false},
+    {"/v1/gaps", k2_http_get_gaps, NULL, false},
     {"/v1/stats", k2_http_get_stats, NULL, false},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
@@ -309,6 +312,43 @@ static enum k2_status put_table_metrics(struct k2_engine *engine, struct k2_buff
     return status;
 }
 
+static const struct {
+    const char *name, *type, *help;
+    size_t offset; // into struct k2_gap_figures
+} gap_families[] = {
+    {"k2_sequence_gaps_open", "gauge", "Ranges of numbers that dense sources left out so far.",
+     offsetof(struct k2_gap_figures, open)},
+    {"k2_sequence_gaps_opened_total", "counter", "Gaps opened, also as parts of older ones.",
+     offsetof(struct k2_gap_figures, opened)},
+    {"k2_sequence_gaps_closed_total", "counter", "Gaps filled or split by late rows.",
+     offsetof(struct k2_gap_figures, closed)},
+    {"k2_sequence_counters_given_up_total", "counter",
+     "Counters with too many gaps, which are not followed any more.",
+     offsetof(struct k2_gap_figures, given_up)},
+};
+
+static enum k2_status put_gap_metrics(struct k2_engine *engine, struct k2_buffer *out)
+{
+    const struct k2_table *table = NULL;
+    enum k2_status status = K2_OK;
+    for (size_t f = 0; f < sizeof gap_families / sizeof gap_families[0]; f++) {
+        k2_metric_family(out, gap_families[f].name, gap_families[f].type, gap_families[f].help);
+        for (size_t i = 0; status == K2_OK && (table = k2_engine_table_at(engine, i)) != NULL;
+             i++) {
+            struct k2_gap_figures figures;
+            uint64_t value = 0;
+            char labels[TABLE_LABEL_BYTES];
+            status = k2_gap_figures_get(engine, table, &figures, NULL);
+            if (status == K2_OK) {
+                memcpy(&value, (const char *)&figures + gap_families[f].offset, sizeof value);
+                k2_metric_put_label(labels, sizeof labels, 0, "table", table->schema->table);
+                k2_metric_count(out, gap_families[f].name, labels, value);
+            }
+        }
+    }
+    return status;
+}
+
 static void put_store_metrics(struct k2_engine *engine, struct k2_buffer *out)
 {
     struct k2_snapshot newest = {0};
@@ -319,6 +359,9 @@ static void put_store_metrics(struct k2_engine *engine, struct k2_buffer *out)
     }
     if (status == K2_OK) {
         status = put_table_metrics(engine, out);
+    }
+    if (status == K2_OK) {
+        status = put_gap_metrics(engine, out);
     }
     k2_metric_single(out, "k2_store_newest_snapshot", "gauge", "Id of the newest snapshot.",
                      newest.id);

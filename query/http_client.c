@@ -102,6 +102,9 @@ static enum k2_status judge(const struct transfer *transfer, const struct k2_htt
         strlen(value) < sizeof result->complete) {
         memcpy(result->complete, value, strlen(value) + 1);
     }
+    if (read_header(answer->head, "X-K2-Gaps", value)) {
+        result->gap_count = strtoull(value, NULL, 10);
+    }
     if (!read_header(answer->head, "X-K2-Rows", value)) {
         return k2_fail(error, K2_IO,
                        "--server: the answer was cut (no trailers); what came is no answer");

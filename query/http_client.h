@@ -21,7 +21,8 @@ struct k2_http_query {
 
 struct k2_http_result {
     uint64_t rows, snapshot;
-    char complete[8]; // true, false, null
+    char complete[8];   // true, false, null
+    uint64_t gap_count; // open gaps that may have rows in the range
 };
 
 // K2_BAD_REQUEST, K2_NOT_FOUND: what the server says of the query, with its words; nothing was

@@ -56,8 +56,12 @@ static enum k2_status put_page_end(const struct rows_body *body,
     }
     k2_put_format(out, ",\"has_more\":%s},\n", summary->has_more ? "true" : "false");
     k2_http_put_meta(body->request, out);
-    k2_put_format(out, ",\"snapshot\":%llu,\"rows\":%llu,\"complete\":null,\"gaps\":[]}}\n",
-                  (unsigned long long)summary->snapshot, (unsigned long long)summary->rows);
+    k2_put_format(out, ",\"snapshot\":%llu,\"rows\":%llu,", (unsigned long long)summary->snapshot,
+                  (unsigned long long)summary->rows);
+    if (status == K2_OK) {
+        status = k2_range_query_put_meta(body->query, out, error);
+    }
+    k2_put_text(out, "}}\n");
     return status;
 }
 
@@ -189,7 +193,10 @@ enum k2_status k2_http_rows(const struct k2_http_context *context, bool newest_f
     response->chunked = !summary.paged || !done;
     k2_http_response_header(response, "X-K2-Snapshot", "%llu",
                             (unsigned long long)summary.snapshot);
-    k2_http_response_header(response, "X-K2-Complete", "null");
+    k2_http_response_header(response, "X-K2-Complete", "%s",
+                            k2_complete_name(summary.completeness.complete));
+    k2_http_response_header(response, "X-K2-Gaps", "%llu",
+                            (unsigned long long)summary.completeness.gap_count);
     k2_http_response_header(response, "Cache-Control", "private, no-cache");
     if (response->chunked) {
         k2_http_response_header(response, "Trailer", "X-K2-Rows, X-K2-Checksum");

@@ -1,5 +1,7 @@
 #include "query/instrument_filter.h"
 
+#include <stdlib.h>
+
 #include "format/base/alloc.h"
 #include "query/canonical.h"
 
@@ -206,6 +208,38 @@ enum k2_status k2_instrument_selection_open(struct k2_instrument_selection *sele
         k2_instrument_selection_close(selection);
     }
     return status;
+}
+
+static int compare_ids(const void *left, const void *right)
+{
+    const uint32_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+enum k2_status k2_instrument_selection_ids(const struct k2_instrument_selection *selection,
+                                           uint32_t **ids, struct k2_error *error)
+{
+    size_t count = 0;
+    *ids = NULL;
+    if (selection->all) {
+        return K2_OK;
+    }
+    uint32_t *list = k2_alloc_zero(selection->instrument_count, sizeof *list);
+    if (list == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "instruments: no memory");
+    }
+    // Both are in the same order, and the selected names are those of the list.
+    for (size_t i = 0; i < selection->list_count && count < selection->instrument_count; i++) {
+        const char *symbol = (const char *)selection->instruments[count].symbol.data;
+        if (selection->list[i].symbol == symbol) {
+            list[count++] = selection->list[i].id;
+        }
+    }
+    if (count > 1) {
+        qsort(list, count, sizeof *list, compare_ids);
+    }
+    *ids = list;
+    return K2_OK;
 }
 
 void k2_instrument_selection_close(struct k2_instrument_selection *selection)

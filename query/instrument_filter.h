@@ -33,6 +33,10 @@ K2_MUST_CHECK enum k2_status
 k2_instrument_selection_open(struct k2_instrument_selection *selection, struct k2_engine *engine,
                              const struct k2_table *table, uint64_t snapshot,
                              const struct k2_instrument_filter *filter, struct k2_error *error);
+// Their ids, sorted; an owned array of selection->instrument_count. NULL when all are selected.
+K2_MUST_CHECK enum k2_status
+k2_instrument_selection_ids(const struct k2_instrument_selection *selection, uint32_t **ids,
+                            struct k2_error *error);
 void k2_instrument_selection_close(struct k2_instrument_selection *selection);
 
 // The part behind the engine: marks `keep[i]` of every instrument that passes.

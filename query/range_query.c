@@ -7,11 +7,14 @@
 #include "format/base/checksum.h"
 #include "format/base/timestamp.h"
 #include "query/cursor.h"
+#include "query/gap_query.h"
 #include "query/instrument_filter.h"
+#include "query/range_text.h"
 
 enum {
     HASHED_BYTES = 1 << 20, // ceiling of the text that a cursor's hash covers
-    LONGEST_TIME = 64,
+    GAPS_SHOWN = 100,
+    GAPS_BYTES = 1 << 20,
 };
 
 struct k2_range_query {
@@ -31,78 +34,13 @@ struct k2_range_query {
     struct k2_cursor cursor; // behind the rows so far, if `rows` > 0; paged answers only
     bool continues, paged, has_more, begun, ended, done;
     uint64_t limit, rows, snapshot, query_hash;
+    struct k2_completeness completeness;
+    struct k2_buffer gaps;           // of a paged answer: as a JSON array
     const struct k2_vector *vectors; // of the scan
     size_t vector_rows, next_row;    // rows of the vectors, the next one to print
 };
 
 // ---- texts to a request -----------------------------------------------------------------------
-
-static enum k2_status bad_choice(const struct k2_range_text *text, const char *choices,
-                                 struct k2_error *error)
-{
-    return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not known; give one of %s", text->name,
-                   (int)text->value.size_bytes, (const char *)text->value.data, choices);
-}
-
-static bool is_word(const struct k2_range_text *text, const char *word)
-{
-    return k2_slice_equal(text->value, k2_slice_of(word));
-}
-
-static enum k2_status read_time(const struct k2_range_text *text, bool *given, int64_t *time_ns,
-                                struct k2_error *error)
-{
-    *given = text->given;
-    if (!text->given) {
-        return K2_OK;
-    }
-    enum k2_timestamp_result result = k2_timestamp_parse(text->value, time_ns);
-    // A `+` of an offset that was not escaped in a URL arrives as a blank.
-    if (result != K2_TIMESTAMP_OK && text->value.size_bytes > 6 &&
-        text->value.size_bytes <= LONGEST_TIME) {
-        uint8_t mended[LONGEST_TIME];
-        memcpy(mended, text->value.data, text->value.size_bytes);
-        uint8_t *sign = &mended[text->value.size_bytes - 6];
-        if (*sign == ' ') {
-            *sign = '+';
-            result = k2_timestamp_parse((struct k2_slice){mended, text->value.size_bytes}, time_ns);
-        }
-    }
-    if (result != K2_TIMESTAMP_OK) {
-        return k2_fail(error, K2_BAD_REQUEST,
-                       "%s: `%.*s` is no time (%s); write 2014-03-11T10:00:00Z, a date or "
-                       "nanoseconds since 1970",
-                       text->name, (int)text->value.size_bytes, (const char *)text->value.data,
-                       k2_timestamp_result_name(result));
-    }
-    return K2_OK;
-}
-
-static enum k2_status read_limit(const struct k2_range_text *text, uint64_t max, uint64_t *limit,
-                                 struct k2_error *error)
-{
-    if (!text->given) {
-        return K2_OK;
-    }
-    uint64_t value = 0;
-    bool good = text->value.size_bytes > 0 && text->value.size_bytes <= 18;
-    for (size_t i = 0; good && i < text->value.size_bytes; i++) {
-        uint8_t byte = text->value.data[i];
-        good = byte >= '0' && byte <= '9';
-        value = value * 10 + (uint64_t)(byte - '0');
-    }
-    if (!good || value == 0 || (max > 0 && value > max)) {
-        if (max > 0) {
-            return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not a number from 1 to %llu",
-                           text->name, (int)text->value.size_bytes, (const char *)text->value.data,
-                           (unsigned long long)max);
-        }
-        return k2_fail(error, K2_BAD_REQUEST, "%s: `%.*s` is not a number from 1 on", text->name,
-                       (int)text->value.size_bytes, (const char *)text->value.data);
-    }
-    *limit = value;
-    return K2_OK;
-}
 
 static enum k2_status read_format(struct k2_range_query *self,
                                   const struct k2_range_request *request, struct k2_error *error)
@@ -111,7 +49,7 @@ static enum k2_status read_format(struct k2_range_query *self,
     self->format = text->given ? k2_row_format_find(text->value) : request->format;
     bool for_terminals = self->format != NULL && strcmp(self->format->name, "table") == 0;
     if (self->format == NULL || (for_terminals && request->page_limit_max > 0)) {
-        return bad_choice(text, "json, ndjson, csv, parquet, arrow", error);
+        return k2_range_text_bad_choice(text, "json, ndjson, csv, parquet, arrow", error);
     }
     self->paged = request->page_limit_max > 0 && strcmp(self->format->name, "json") == 0;
     return K2_OK;
@@ -121,50 +59,28 @@ static enum k2_status read_style(struct k2_range_query *self,
                                  const struct k2_range_request *request, struct k2_error *error)
 {
     const struct k2_range_text *time = &request->texts[K2_RANGE_TIME];
-    if (time->given && !is_word(time, "iso") && !is_word(time, "ns")) {
-        return bad_choice(time, "iso, ns", error);
+    if (time->given && !k2_range_text_is(time, "iso") && !k2_range_text_is(time, "ns")) {
+        return k2_range_text_bad_choice(time, "iso, ns", error);
     }
     const struct k2_range_text *numbers = &request->texts[K2_RANGE_NUMBERS];
-    if (numbers->given && !is_word(numbers, "string") && !is_word(numbers, "float")) {
-        return bad_choice(numbers, "string, float", error);
+    if (numbers->given && !k2_range_text_is(numbers, "string") &&
+        !k2_range_text_is(numbers, "float")) {
+        return k2_range_text_bad_choice(numbers, "string, float", error);
     }
     const struct k2_range_text *order = &request->texts[K2_RANGE_ORDER];
-    if (order->given && !is_word(order, "asc") && !is_word(order, "desc")) {
-        return bad_choice(order, "asc, desc", error);
+    if (order->given && !k2_range_text_is(order, "asc") && !k2_range_text_is(order, "desc")) {
+        return k2_range_text_bad_choice(order, "asc, desc", error);
     }
-    self->style.time_ns = time->given && is_word(time, "ns");
-    self->style.float_number = numbers->given && is_word(numbers, "float");
+    self->style.time_ns = time->given && k2_range_text_is(time, "ns");
+    self->style.float_number = numbers->given && k2_range_text_is(numbers, "float");
     self->scan_request.order = request->order;
     if (order->given) {
         self->scan_request.order =
-            is_word(order, "desc") ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME;
+            k2_range_text_is(order, "desc") ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME;
     }
     self->style.sorted_by = self->table->schema;
     self->style.descending = self->scan_request.order == K2_ORDER_TIME_DESCENDING;
     self->style.large_groups = request->large_groups;
-    return K2_OK;
-}
-
-static enum k2_status find_table(struct k2_range_query *self,
-                                 const struct k2_range_request *request, struct k2_error *error)
-{
-    const struct k2_range_text *text = &request->texts[K2_RANGE_TABLE];
-    if (!text->given) {
-        return k2_fail(error, K2_BAD_REQUEST, "%s: which table? Give one, such as trades",
-                       text->name);
-    }
-    self->table = k2_engine_table(self->engine, text->value);
-    if (self->table == NULL) { // it may be younger than this handle
-        enum k2_status status = k2_engine_refresh(self->engine, error);
-        if (status != K2_OK) {
-            return status;
-        }
-        self->table = k2_engine_table(self->engine, text->value);
-    }
-    if (self->table == NULL) {
-        return k2_fail(error, K2_NOT_FOUND, "%s: there is no table `%.*s`", text->name,
-                       (int)text->value.size_bytes, (const char *)text->value.data);
-    }
     return K2_OK;
 }
 
@@ -305,18 +221,7 @@ static enum k2_status find_snapshot(struct k2_range_query *self,
         return read_cursor(self, &request->texts[K2_RANGE_CURSOR], error);
     }
     const struct k2_range_text *as_of = &request->texts[K2_RANGE_AS_OF];
-    struct k2_snapshot snapshot;
-    enum k2_status status = K2_OK;
-    if (as_of->given) {
-        status = k2_snapshot_resolve(self->engine, as_of->value, &snapshot, error);
-        if (status != K2_OK) {
-            k2_error_annotate(error, "%s", as_of->name);
-        }
-    } else {
-        status = k2_snapshot_newest(self->engine, &snapshot, error);
-    }
-    self->snapshot = status == K2_OK ? snapshot.id : 0;
-    return status;
+    return k2_range_text_snapshot(as_of, self->engine, &self->snapshot, error);
 }
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -326,7 +231,8 @@ static enum k2_status read_texts(struct k2_range_query *self,
 {
     struct k2_scan_request *scan = &self->scan_request;
     const struct k2_range_text *texts = request->texts;
-    enum k2_status status = find_table(self, request, error);
+    enum k2_status status =
+        k2_range_text_table(&texts[K2_RANGE_TABLE], self->engine, &self->table, error);
     if (status == K2_OK) {
         status = read_format(self, request, error);
     }
@@ -334,19 +240,57 @@ static enum k2_status read_texts(struct k2_range_query *self,
         status = read_style(self, request, error);
     }
     if (status == K2_OK) {
-        status = read_time(&texts[K2_RANGE_START], &scan->has_start, &scan->start_ns, error);
+        status =
+            k2_range_text_time(&texts[K2_RANGE_START], &scan->has_start, &scan->start_ns, error);
     }
     if (status == K2_OK) {
-        status = read_time(&texts[K2_RANGE_END], &scan->has_end, &scan->end_ns, error);
+        status = k2_range_text_time(&texts[K2_RANGE_END], &scan->has_end, &scan->end_ns, error);
     }
     if (status == K2_OK) {
         self->limit = self->paged ? request->page_limit : request->limit;
-        status = read_limit(&texts[K2_RANGE_LIMIT], self->paged ? request->page_limit_max : 0,
-                            &self->limit, error);
+        status = k2_range_text_limit(
+            &texts[K2_RANGE_LIMIT], self->paged ? request->page_limit_max : 0, &self->limit, error);
     }
     if (status == K2_OK) {
         status = choose_columns(self, request, error);
     }
+    return status;
+}
+
+// Before the rows: what is known of a past state stays as it is.
+static enum k2_status ask_ledger(struct k2_range_query *self, struct k2_error *error)
+{
+    const struct k2_scan_request *scan = &self->scan_request;
+    uint32_t *ids = NULL;
+    enum k2_status status = k2_instrument_selection_ids(&self->instruments, &ids, error);
+    const struct k2_completeness_request request = {
+        .table = self->table,
+        .snapshot = self->snapshot,
+        .has_start = scan->has_start,
+        .has_end = scan->has_end,
+        .start_ns = scan->start_ns,
+        .end_ns = scan->end_ns,
+        .instruments = ids,
+        .instrument_count = self->instruments.instrument_count,
+    };
+    if (status == K2_OK) {
+        status = k2_completeness_get(self->engine, &request, &self->completeness, error);
+    }
+    if (status == K2_OK && self->paged && self->completeness.gap_count > 0) {
+        const struct k2_gap_list_request gaps = {
+            .table = self->table,
+            .snapshot = self->snapshot,
+            .has_start = scan->has_start,
+            .has_end = scan->has_end,
+            .start_ns = scan->start_ns,
+            .end_ns = scan->end_ns,
+            .instruments = ids,
+            .instrument_count = self->instruments.instrument_count,
+        };
+        status = k2_gap_query_put_open(self->engine, &gaps, GAPS_SHOWN, self->style.time_ns,
+                                       &self->gaps, error);
+    }
+    k2_free(ids);
     return status;
 }
 
@@ -406,6 +350,9 @@ static enum k2_status build(struct k2_range_query *self, const struct k2_range_r
                                        self->column_count, &self->style, error);
     }
     if (status == K2_OK) {
+        status = ask_ledger(self, error);
+    }
+    if (status == K2_OK) {
         status = open_scan(self, request, error);
     }
     return status;
@@ -420,6 +367,7 @@ enum k2_status k2_range_query_open(struct k2_range_query **query, struct k2_engi
         return k2_fail(error, K2_NO_MEMORY, "query: no memory");
     }
     self->engine = engine;
+    k2_buffer_init(&self->gaps, GAPS_BYTES);
     enum k2_status status = build(self, request, error);
     if (status != K2_OK) {
         k2_range_query_close(self);
@@ -437,6 +385,7 @@ void k2_range_query_close(struct k2_range_query *query)
     k2_scan_close(query->scan);
     k2_row_encoder_destroy(query->encoder);
     k2_instrument_selection_close(&query->instruments);
+    k2_buffer_deinit(&query->gaps);
     k2_free(query->columns);
     k2_free(query->indexes);
     k2_free(query);
@@ -529,7 +478,44 @@ struct k2_range_summary k2_range_query_summary(const struct k2_range_query *quer
                                      .limit = query->limit,
                                      .rows = query->rows,
                                      .paged = query->paged,
-                                     .has_more = query->has_more};
+                                     .has_more = query->has_more,
+                                     .completeness = query->completeness};
+}
+
+static void put_known(const struct k2_range_query *query, const char *name, int64_t time_ns,
+                      struct k2_buffer *out)
+{
+    char text[K2_TIMESTAMP_TEXT_BYTES];
+    k2_put_format(out, ",\"%s\":", name);
+    if (!query->completeness.has_known) {
+        k2_put_text(out, "null");
+    } else if (query->style.time_ns) {
+        k2_put_format(out, "%lld", (long long)time_ns);
+    } else {
+        k2_timestamp_print(text, time_ns);
+        k2_put_format(out, "\"%.*s\"", (int)sizeof text, text);
+    }
+}
+
+enum k2_status k2_range_query_put_meta(const struct k2_range_query *query, struct k2_buffer *out,
+                                       struct k2_error *error)
+{
+    const struct k2_completeness *completeness = &query->completeness;
+    const char *reason = k2_incomplete_reason_name(completeness->reason);
+    const char *quote = reason != NULL ? "\"" : "";
+    k2_put_format(out, "\"complete\":%s,\"reason\":%s%s%s",
+                  k2_complete_name(completeness->complete), quote, reason != NULL ? reason : "null",
+                  quote);
+    put_known(query, "known_from", completeness->known_from_ns, out);
+    put_known(query, "known_until", completeness->known_until_ns, out);
+    k2_put_format(out,
+                  ",\"gap_count\":%llu,\"gaps\":", (unsigned long long)completeness->gap_count);
+    if (query->gaps.size_bytes > 0) {
+        k2_put_bytes(out, query->gaps.data, query->gaps.size_bytes);
+    } else {
+        k2_put_text(out, "[]");
+    }
+    return k2_buffer_check(out, "answer", error);
 }
 
 enum k2_status k2_range_query_cursor(const struct k2_range_query *query, struct k2_buffer *out,

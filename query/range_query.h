@@ -4,34 +4,10 @@
 // pulled: it reads no further than the bytes that were asked for. The engine outlives it.
 #pragma once
 
+#include "engine/completeness.h"
 #include "engine/scan.h"
 #include "query/encode/row_encoder.h"
-
-enum k2_range_parameter {
-    K2_RANGE_TABLE = 0, // exact name
-    K2_RANGE_EXCHANGE,  // lists, see query/instrument_filter.h
-    K2_RANGE_SYMBOL,
-    K2_RANGE_CANONICAL,
-    K2_RANGE_START, // start <= timestamp < end
-    K2_RANGE_END,
-    K2_RANGE_FIELDS, // columns, comma-separated, in the order wanted
-    K2_RANGE_ORDER,  // asc, desc
-    K2_RANGE_LIMIT,
-    K2_RANGE_AS_OF, // snapshot id, time or tag
-    K2_RANGE_CURSOR,
-    K2_RANGE_FORMAT,
-    K2_RANGE_TIME,    // iso, ns
-    K2_RANGE_NUMBERS, // string, float
-    K2_RANGE_PARAMETER_COUNT,
-};
-
-// One parameter as given, and the name under which its user knows it (`limit`, `--limit`), with
-// which every complaint about it begins.
-struct k2_range_text {
-    const char *name;
-    bool given;
-    struct k2_slice value;
-};
+#include "query/range_text.h"
 
 struct k2_range_request {
     struct k2_range_text texts[K2_RANGE_PARAMETER_COUNT]; // borrowed during open only
@@ -52,7 +28,8 @@ struct k2_range_summary {
     uint64_t limit; // 0: none
     uint64_t rows;
     bool paged;
-    bool has_more; // paged answers: rows follow behind the limit
+    bool has_more;                       // paged answers: rows follow behind the limit
+    struct k2_completeness completeness; // of the whole range, whatever the limit
 };
 
 struct k2_range_query; // opaque
@@ -71,6 +48,11 @@ K2_MUST_CHECK enum k2_status k2_range_query_next(struct k2_range_query *query, s
                                                  struct k2_error *error);
 
 struct k2_range_summary k2_range_query_summary(const struct k2_range_query *query);
+
+// Appends members of the answer's `meta`: complete, reason, known_from, known_until, gaps (at most
+// 100, `gap_count` says how many there are).
+K2_MUST_CHECK enum k2_status k2_range_query_put_meta(const struct k2_range_query *query,
+                                                     struct k2_buffer *out, struct k2_error *error);
 
 // Appends the cursor of the rows behind this page; only with has_more.
 K2_MUST_CHECK enum k2_status k2_range_query_cursor(const struct k2_range_query *query,

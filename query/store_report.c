@@ -1,5 +1,6 @@
 #include "query/store_report.h"
 
+#include "engine/gap_list.h"
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
 #include "format/base/timestamp.h"
@@ -42,6 +43,18 @@ static enum k2_status put_columns(struct k2_engine *engine, const struct k2_tabl
     return status;
 }
 
+static enum k2_status put_gaps(struct k2_engine *engine, const struct k2_table *table,
+                               struct k2_buffer *out, struct k2_error *error)
+{
+    struct k2_gap_figures gaps;
+    enum k2_status status = k2_gap_figures_get(engine, table, &gaps, error);
+    k2_put_format(out,
+                  ",\"gaps\":{\"open\":%llu,\"opened\":%llu,\"closed\":%llu,\"given_up\":%llu}",
+                  (unsigned long long)gaps.open, (unsigned long long)gaps.opened,
+                  (unsigned long long)gaps.closed, (unsigned long long)gaps.given_up);
+    return status;
+}
+
 static enum k2_status put_table(struct k2_engine *engine, const struct k2_table *table,
                                 struct k2_buffer *out, struct k2_error *error)
 {
@@ -68,6 +81,10 @@ static enum k2_status put_table(struct k2_engine *engine, const struct k2_table 
     put_time(out, "first_time", counters.rows > 0, counters.first_time_ns);
     k2_put_u8(out, ',');
     put_time(out, "last_time", counters.rows > 0, counters.last_time_ns);
+    status = put_gaps(engine, table, out, error);
+    if (status != K2_OK) {
+        return status;
+    }
     k2_put_text(out, ",\"columns\":{");
     status = put_columns(engine, table, out, error);
     k2_put_text(out, "}}");

@@ -20,5 +20,6 @@ extern const struct k2_command k2_command_snapshots;
 extern const struct k2_command k2_command_tag;
 extern const struct k2_command k2_command_policy;
 extern const struct k2_command k2_command_stats;
+extern const struct k2_command k2_command_gaps;
 extern const struct k2_command k2_command_dlq;
 extern const struct k2_command k2_command_serve;

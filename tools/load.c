@@ -112,6 +112,12 @@ static enum k2_status commit(struct load *load, const struct k2_row_batch *batch
         load->rows_rejected_durable = load->rows_rejected;
         load->rows_stored += outcome.stored;
         load->rows_duplicate += outcome.duplicates;
+        if (outcome.gave_up > 0) {
+            k2_cli_warn(load->cli,
+                        "%zu sequences have more than 10,000 gaps each: they are not dense, and "
+                        "are followed no more",
+                        outcome.gave_up);
+        }
     }
     return status;
 }

@@ -16,6 +16,7 @@ int main(int argument_count, char **arguments)
         &k2_command_tag,
         &k2_command_policy,
         &k2_command_stats,
+        &k2_command_gaps,
         &k2_command_dlq,
         &k2_command_compact,
         &k2_command_check,

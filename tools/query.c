@@ -131,7 +131,11 @@ static enum k2_status ask_store(struct k2_cli *cli, struct k2_http_result *resul
     }
     if (status == K2_OK) {
         struct k2_range_summary summary = k2_range_query_summary(query);
-        *result = (struct k2_http_result){summary.rows, summary.snapshot, "null"};
+        *result = (struct k2_http_result){.rows = summary.rows,
+                                          .snapshot = summary.snapshot,
+                                          .gap_count = summary.completeness.gap_count};
+        (void)snprintf(result->complete, sizeof result->complete, "%s",
+                       k2_complete_name(summary.completeness.complete));
     }
     k2_range_query_close(query);
     k2_engine_close(engine);
@@ -156,9 +160,9 @@ static enum k2_exit run(struct k2_cli *cli)
     if (status != K2_OK) {
         return k2_cli_fail(cli, &error);
     }
-    (void)fprintf(stderr, "rows=%llu snapshot=%llu complete=%s gaps=0\n",
+    (void)fprintf(stderr, "rows=%llu snapshot=%llu complete=%s gaps=%llu\n",
                   (unsigned long long)result.rows, (unsigned long long)result.snapshot,
-                  result.complete);
+                  result.complete, (unsigned long long)result.gap_count);
     return K2_EXIT_DONE;
 }
 

@@ -119,7 +119,7 @@ static const struct {
     {"GET", "/v1", 404, "\"NOT_FOUND\""},
     {"GET", "/v1/trades/x", 404, "\"success\":false"},
     {"GET", "/V1/trades", 404, "\"NOT_FOUND\""},
-    {"GET", "/v1/trades", 200, "\"rows\":100,\"complete\":null,\"gaps\":[]"},
+    {"GET", "/v1/trades", 200, "\"rows\":100,\"complete\":null,\"reason\":\"not_dense\","},
     {"GET", "/v1/trades?limit=1", 200, "\"has_more\":true"},
     {"GET", "/v1/trades?limit=10000", 200, "\"rows\":250,"},
     {"GET", "/v1/trades?limit=250", 200, "\"next_cursor\":null,\"has_more\":false"},
@@ -190,6 +190,18 @@ static const struct {
     {"GET", "/v1/snapshots?table=nothing", 400, "\"parameter\":\"table\""},
     {"GET", "/v1/snapshots?limit=x", 400, "\"parameter\":\"limit\""},
     {"GET", "/v1/snapshots?cursor=x", 400, "\"parameter\":\"cursor\""},
+    {"GET", "/v1/trades?symbol=none", 200, "\"complete\":null,\"reason\":\"empty\","},
+    {"GET", "/v1/gaps", 200, "{\"success\":true,\"data\":[],\n\"pagination\":{\"limit\":100,"},
+    {"GET", "/v1/gaps?table=quotes&symbol=X&as_of=before&open=true", 200, "\"data\":[]"},
+    {"GET", "/v1/gaps?table=nothing", 404, "\"NOT_FOUND\""},
+    {"GET", "/v1/gaps?table=_log", 404, "\"NOT_FOUND\""},
+    {"GET", "/v1/gaps?limit=10001", 400, "\"parameter\":\"limit\""},
+    {"GET", "/v1/gaps?start_time=x", 400, "\"parameter\":\"start_time\""},
+    {"GET", "/v1/gaps?open=1", 400, "\"parameter\":\"open\""},
+    {"GET", "/v1/gaps?format=csv", 400, "\"parameter\":\"format\""},
+    {"GET", "/v1/gaps?cursor=x", 400, "\"parameter\":\"cursor\""},
+    {"GET", "/v1/gaps?cursor=1-0-1234567890abcdef", 400, "\"parameter\":\"cursor\""},
+    {"GET", "/v1/gaps?as_of=never", 404, "as_of"},
     {"GET", "/v1/stats", 200, "\"tables\":{\"trades\":{\"rows\":250,"},
     {"GET", "/v1/stats?x=1", 400, "\"parameter\":\"x\""},
 };
@@ -390,6 +402,61 @@ static void metrics_are_well_formed(void **state)
     answer_free(&answer);
 }
 
+// The text behind `"NAME":"` in a body, up to the next quote.
+static bool find_member(const char *body, const char *name, char *value, size_t room)
+{
+    const char *place = strstr(body, name);
+    size_t size = place == NULL ? 0 : strcspn(place + strlen(name), "\"");
+    if (place == NULL || size >= room) {
+        return false;
+    }
+    memcpy(value, place + strlen(name), size);
+    value[size] = '\0';
+    return true;
+}
+
+static void gaps_come_in_pages_of_one_state(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct test_trade counted[] = {
+        {"GAP", 1, 10, 1, 1}, {"GAP", 2, 12, 1, 1}, {"GAP", 3, 14, 1, 1}, {"GAP", 4, 16, 1, 1}};
+    static const struct test_trade late[] = {{"GAP", 2, 13, 1, 1}};
+    struct k2_commit_outcome outcome;
+    struct answer answer;
+    char target[256] = "/v1/gaps?symbol=gap&limit=2&time=ns", cursor[128];
+    (void)test_store_commit(&fixture->store, counted, 4, K2_NUMBERING_DENSE, &outcome);
+    ask(fixture, target, &answer);
+    assert_non_null(strstr(answer.body,
+                           "\"data\":[\n{\"exchange\":\"TEST\",\"symbol\":\"GAP\",\"epoch\":0,"
+                           "\"first_missing\":11,\"last_missing\":11,\"after_time\":1,"
+                           "\"before_time\":2,\"snapshot\":"));
+    assert_non_null(strstr(answer.body, "\"has_more\":true"));
+    assert_true(find_member(answer.body, "\"next_cursor\":\"", cursor, sizeof cursor));
+    answer_free(&answer);
+    // One closes meanwhile; the second page is still of the state of the first.
+    (void)test_store_commit(&fixture->store, late, 1, K2_NUMBERING_SPARSE, &outcome);
+    (void)snprintf(target, sizeof target, "/v1/gaps?symbol=gap&limit=2&cursor=%s", cursor);
+    ask(fixture, target, &answer);
+    assert_non_null(strstr(answer.body, "\"first_missing\":15,\"last_missing\":15,"));
+    assert_non_null(strstr(answer.body, "\"next_cursor\":null,\"has_more\":false"));
+    answer_free(&answer);
+    ask(fixture, "/v1/gaps?symbol=gap&open=true", &answer);
+    assert_null(strstr(answer.body, "\"first_missing\":13"));
+    assert_non_null(strstr(answer.body, "\"rows\":2}"));
+    answer_free(&answer);
+    ask(fixture, "/v1/trades?symbol=GAP&limit=1&time=ns", &answer);
+    assert_non_null(strstr(answer.body,
+                           "\"complete\":false,\"reason\":\"gap\",\"known_from\":1,"
+                           "\"known_until\":4,\"gap_count\":2,\"gaps\":[\n{\"exchange\""));
+    answer_free(&answer);
+    ask(fixture, "/v1/trades?symbol=GAP&limit=1&as_of=before", &answer);
+    assert_non_null(strstr(answer.body, "\"complete\":null"));
+    answer_free(&answer);
+    ask(fixture, "/metrics", &answer);
+    assert_non_null(strstr(answer.body, "\nk2_sequence_gaps_open{table=\"trades\"} 2\n"));
+    answer_free(&answer);
+}
+
 static void short_memory_is_an_answer_too(void **state)
 {
     const struct fixture *fixture = *state;
@@ -399,6 +466,7 @@ static void short_memory_is_an_answer_too(void **state)
                                           "/v1/instruments?exchange=test",
                                           "/v1/snapshots",
                                           "/v1/stats",
+                                          "/v1/gaps",
                                           "/metrics",
                                           "/health"};
     for (size_t t = 0; t < sizeof targets / sizeof targets[0]; t++) {
@@ -426,6 +494,7 @@ int main(void)
         cmocka_unit_test(cursors_give_every_row_once_whatever_is_committed),
         cmocka_unit_test(snapshots_come_in_pages),
         cmocka_unit_test(metrics_are_well_formed),
+        cmocka_unit_test(gaps_come_in_pages_of_one_state),
         cmocka_unit_test(short_memory_is_an_answer_too),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
