@@ -126,15 +126,7 @@ enum k2_status k2_db_snapshot(struct k2_db *db, const char *text, uint64_t *snap
     return status;
 }
 
-// The instruments that a query names. The list holds the texts.
-struct choice {
-    struct k2_instrument *list;
-    size_t list_count;
-    struct k2_scan_instrument *instruments;
-    size_t instrument_count;
-};
-
-static void free_choice(struct choice *choice)
+void k2_choice_free(struct k2_choice *choice)
 {
     k2_instruments_free(choice->list, choice->list_count);
     k2_free(choice->instruments);
@@ -154,7 +146,7 @@ static bool is_chosen(const struct k2_query *query, const struct k2_instrument *
 
 // Symbols that name no exchange (or no symbol) are looked up among all instruments.
 static enum k2_status list_chosen(struct k2_db *db, const struct k2_query *query,
-                                  const struct k2_table *table, struct choice *choice,
+                                  const struct k2_table *table, struct k2_choice *choice,
                                   struct k2_error *error)
 {
     enum k2_status status = k2_instruments_list(db->engine, table, UINT64_MAX, &choice->list,
@@ -178,7 +170,7 @@ static enum k2_status list_chosen(struct k2_db *db, const struct k2_query *query
 }
 
 static enum k2_status choose(struct k2_db *db, const struct k2_query *query,
-                             const struct k2_table *table, struct choice *choice,
+                             const struct k2_table *table, struct k2_choice *choice,
                              struct k2_error *error)
 {
     for (size_t i = 0; i < query->symbol_count; i++) {
@@ -199,67 +191,11 @@ static enum k2_status choose(struct k2_db *db, const struct k2_query *query,
     return K2_OK;
 }
 
-// Resolves the column names into `indexes`, and says what the cursor's columns are.
-static enum k2_status name_columns(struct k2_cursor *cursor, const struct k2_query *query,
-                                   const struct k2_schema *schema, size_t *indexes,
+enum k2_status k2_query_to_request(struct k2_db *db, const struct k2_query *query,
+                                   struct k2_choice *choice, struct k2_scan_request *request,
                                    struct k2_error *error)
 {
-    for (size_t i = 0; i < cursor->column_count; i++) {
-        int index = (int)i;
-        if (query->columns != NULL) {
-            index = k2_schema_find(schema, k2_slice_of(query->columns[i]));
-        }
-        if (index < 0) {
-            return k2_fail(error, K2_NOT_FOUND, "query: table %s has no column %s", schema->table,
-                           query->columns[i]);
-        }
-        indexes[i] = (size_t)index;
-        cursor->columns[i] = &schema->columns[index];
-        cursor->infos[i] = info_of(cursor->columns[i]);
-    }
-    return K2_OK;
-}
-
-static enum k2_status open_scan(struct k2_cursor *cursor, struct k2_db *db,
-                                const struct k2_query *query, const struct k2_table *table,
-                                struct k2_error *error)
-{
-    struct choice choice = {0};
-    size_t *indexes = k2_alloc(cursor->column_count * sizeof *indexes);
-    enum k2_status status = indexes == NULL
-                                ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
-                                : name_columns(cursor, query, table->schema, indexes, error);
-    if (status == K2_OK && query->symbols != NULL) {
-        status = choose(db, query, table, &choice, error);
-    }
-    if (status == K2_OK) {
-        struct k2_scan_request request = {
-            .table = table,
-            .snapshot = query->snapshot,
-            .has_start = query->has_start,
-            .has_end = query->has_end,
-            .start_ns = query->start_ns,
-            .end_ns = query->end_ns,
-            .instruments = choice.instruments,
-            .instrument_count = choice.instrument_count,
-            .columns = indexes,
-            .column_count = cursor->column_count,
-            .order = (enum k2_order)query->order,
-            .limit = query->limit,
-            .memory_bytes = query->memory_bytes,
-        };
-        status = k2_scan_open(db->engine, &request, &cursor->scan, error);
-    }
-    free_choice(&choice);
-    k2_free(indexes);
-    return status;
-}
-
-enum k2_status k2_cursor_open(struct k2_cursor **cursor, struct k2_db *db,
-                              const struct k2_query *query, struct k2_error *error)
-{
     const struct k2_table *table;
-    *cursor = NULL;
     if (query->size_bytes != sizeof *query) {
         return k2_fail(error, K2_BAD_REQUEST, "query: size_bytes is %zu, expected %zu",
                        query->size_bytes, sizeof *query);
@@ -269,19 +205,107 @@ enum k2_status k2_cursor_open(struct k2_cursor **cursor, struct k2_db *db,
                        (unsigned)query->order);
     }
     enum k2_status status = k2_db_find_table(db, query->table, &table, error);
+    if (status == K2_OK && query->symbols != NULL) {
+        status = choose(db, query, table, choice, error);
+    }
     if (status != K2_OK) {
         return status;
     }
+    *request = (struct k2_scan_request){
+        .table = table,
+        .snapshot = query->snapshot,
+        .has_start = query->has_start,
+        .has_end = query->has_end,
+        .start_ns = query->start_ns,
+        .end_ns = query->end_ns,
+        .instruments = choice->instruments,
+        .instrument_count = choice->instrument_count,
+        .order = (enum k2_order)query->order,
+        .limit = query->limit,
+        .memory_bytes = query->memory_bytes,
+    };
+    return K2_OK;
+}
+
+enum k2_status k2_query_find_column(const struct k2_schema *schema, const char *const *names,
+                                    size_t index, size_t *column, struct k2_error *error)
+{
+    int found = (int)index;
+    if (names != NULL) {
+        found = k2_schema_find(schema, k2_slice_of(names[index]));
+    }
+    if (found < 0) {
+        return k2_fail(error, K2_NOT_FOUND, "query: table %s has no column %s", schema->table,
+                       names[index]);
+    }
+    *column = (size_t)found;
+    return K2_OK;
+}
+
+enum k2_status k2_cursor_create(struct k2_cursor **cursor, size_t column_count,
+                                struct k2_error *error)
+{
     struct k2_cursor *self = k2_alloc_zero(1, sizeof *self);
-    if (self == NULL) {
+    if (self != NULL) {
+        self->infos = k2_alloc_zero(column_count, sizeof *self->infos);
+        self->columns = k2_alloc_zero(column_count, sizeof *self->columns);
+        self->column_count = column_count;
+    }
+    if (self == NULL || self->infos == NULL || self->columns == NULL) {
+        k2_cursor_close(self);
         return k2_fail(error, K2_NO_MEMORY, "query: out of memory");
     }
-    self->column_count = query->columns == NULL ? table->schema->column_count : query->column_count;
-    self->infos = k2_alloc_zero(self->column_count, sizeof *self->infos);
-    self->columns = k2_alloc_zero(self->column_count, sizeof *self->columns);
-    status = self->infos == NULL || self->columns == NULL
-                 ? k2_fail(error, K2_NO_MEMORY, "query: out of memory")
-                 : open_scan(self, db, query, table, error);
+    *cursor = self;
+    return K2_OK;
+}
+
+void k2_cursor_set_column(struct k2_cursor *cursor, size_t index, const struct k2_column *column)
+{
+    cursor->columns[index] = column;
+    cursor->infos[index] = info_of(column);
+}
+
+static enum k2_status open_scan(struct k2_cursor *cursor, struct k2_db *db,
+                                const struct k2_query *query, struct k2_scan_request *request,
+                                struct k2_error *error)
+{
+    const struct k2_schema *schema = request->table->schema;
+    size_t *indexes = k2_alloc(cursor->column_count * sizeof *indexes);
+    if (indexes == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: out of memory");
+    }
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < cursor->column_count && status == K2_OK; i++) {
+        status = k2_query_find_column(schema, query->columns, i, &indexes[i], error);
+        if (status == K2_OK) {
+            k2_cursor_set_column(cursor, i, &schema->columns[indexes[i]]);
+        }
+    }
+    if (status == K2_OK) {
+        request->columns = indexes;
+        request->column_count = cursor->column_count;
+        status = k2_scan_open(db->engine, request, &cursor->scan, error);
+    }
+    k2_free(indexes);
+    return status;
+}
+
+enum k2_status k2_cursor_open(struct k2_cursor **cursor, struct k2_db *db,
+                              const struct k2_query *query, struct k2_error *error)
+{
+    struct k2_choice choice = {0};
+    struct k2_scan_request request;
+    struct k2_cursor *self = NULL;
+    *cursor = NULL;
+    enum k2_status status = k2_query_to_request(db, query, &choice, &request, error);
+    if (status == K2_OK) {
+        size_t all = request.table->schema->column_count;
+        status = k2_cursor_create(&self, query->columns == NULL ? all : query->column_count, error);
+    }
+    if (status == K2_OK) {
+        status = open_scan(self, db, query, &request, error);
+    }
+    k2_choice_free(&choice);
     if (status != K2_OK) {
         k2_cursor_close(self);
         return status;
@@ -294,6 +318,11 @@ void k2_cursor_close(struct k2_cursor *cursor)
 {
     if (cursor != NULL) {
         k2_scan_close(cursor->scan);
+        k2_asof_close(cursor->asof);
+        for (size_t i = 0; i < cursor->joined_count; i++) {
+            k2_free((void *)(uintptr_t)cursor->joined[i].name);
+        }
+        k2_free(cursor->joined);
         k2_free(cursor->infos);
         k2_free(cursor->columns);
         k2_free(cursor);
@@ -302,7 +331,7 @@ void k2_cursor_close(struct k2_cursor *cursor)
 
 uint64_t k2_cursor_snapshot(const struct k2_cursor *cursor)
 {
-    return k2_scan_snapshot(cursor->scan);
+    return cursor->scan != NULL ? k2_scan_snapshot(cursor->scan) : k2_asof_snapshot(cursor->asof);
 }
 
 enum k2_status k2_cursor_next(struct k2_cursor *cursor, size_t *row_count, struct k2_error *error)
@@ -310,7 +339,9 @@ enum k2_status k2_cursor_next(struct k2_cursor *cursor, size_t *row_count, struc
     cursor->vectors = NULL;
     *row_count = 0;
     const struct k2_vector *vectors;
-    enum k2_status status = k2_scan_next(cursor->scan, &vectors, row_count, error);
+    enum k2_status status = cursor->scan != NULL
+                                ? k2_scan_next(cursor->scan, &vectors, row_count, error)
+                                : k2_asof_next(cursor->asof, &vectors, row_count, error);
     if (status == K2_OK && *row_count > 0) {
         cursor->vectors = vectors;
     }

@@ -152,6 +152,23 @@ K2_API const uint8_t *k2_cursor_valid(const struct k2_cursor *cursor, size_t col
 K2_API struct k2_column_info k2_cursor_column(const struct k2_cursor *cursor, size_t column);
 K2_API size_t k2_cursor_column_count(const struct k2_cursor *cursor);
 
+struct k2_asof_query {
+    size_t size_bytes;    // sizeof(struct k2_asof_query)
+    struct k2_query left; // its order is TIME, or STORED: one instrument after the other, which is
+                          // faster. Its range and limit are those of the left rows.
+    const char *right_table;
+    const char *const *right_columns; // names; NULL: all
+    size_t right_column_count;
+};
+
+// As-of join: each row of the left table with the last row of the same instrument in the right one
+// whose time is not later, by (timestamp, epoch, sequence), however long before; both as of one
+// snapshot. The cursor's columns are the left ones, then the right ones, which are null where there
+// is no such row; a right column whose name the left ones have is named TABLE_column.
+K2_API K2_MUST_CHECK enum k2_status k2_cursor_open_asof(struct k2_cursor **cursor, struct k2_db *db,
+                                                        const struct k2_asof_query *query,
+                                                        struct k2_error *error);
+
 struct ArrowArrayStream; // see k2_arrow.h, which has the structs of Arrow's C interfaces
 
 struct k2_export_options {  // NULL stands for zeros

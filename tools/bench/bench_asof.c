@@ -1,0 +1,148 @@
+// How fast trades find the quote in force: simulated trades and quotes of 1,000 skewed symbols,
+// after a full compaction, joined through libk2 one instrument after the other and in order of
+// time. Rates are of one core: trades by processor time. Arguments: trades in millions (default 2),
+// quotes for each trade (default 1). The store is made below TMPDIR (else /tmp) and removed at the
+// end.
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/compact.h"
+#include "engine/k2_db.h"
+
+enum { SYMBOLS = 1000, BATCH = 65000 };
+
+static void need(enum k2_status status, const struct k2_error *error)
+{
+    if (status != K2_OK) {
+        (void)fprintf(stderr, "bench_asof: %s\n", error->text);
+        exit(1);
+    }
+}
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec time;
+    (void)clock_gettime(clock, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state * 0x2545f4914f6cdd1du;
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
+{
+    (void)stat;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static void commit(struct k2_appender *appender)
+{
+    struct k2_error error;
+    struct k2_commit_result result;
+    need(k2_appender_commit(appender, &result, &error), &error);
+}
+
+// Rows of one table: every symbol's prices walk, times rise.
+static void add_rows(struct k2_db *db, const char *table, const char *const columns[4],
+                     size_t row_count, int64_t step_ns, uint64_t random)
+{
+    struct k2_error error;
+    struct k2_appender *appender;
+    size_t places[4];
+    need(k2_appender_open(&appender, db, table, &error), &error);
+    for (size_t i = 0; i < 4 && columns[i] != NULL; i++) {
+        need(k2_appender_column(appender, columns[i], &places[i], &error), &error);
+    }
+    for (size_t row = 0; row < row_count; row++) {
+        uint64_t bits = next_random(&random);
+        // The product of two uniform numbers: few symbols have most rows.
+        size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * SYMBOLS >> 20);
+        char name[24];
+        (void)snprintf(name, sizeof name, "S%05zu", symbol);
+        int64_t time_ns =
+            1700000000000000000 + (int64_t)row * step_ns + (int64_t)(bits >> 20 & 255);
+        need(k2_appender_row(appender, "SIM", name, time_ns, 0, (int64_t)row, &error), &error);
+        for (size_t i = 0; i < 4 && columns[i] != NULL; i++) {
+            int64_t value = (int64_t)(100 + symbol + (bits >> (28 + 4 * i) & 15)) * 1000000;
+            need(k2_appender_value(appender, places[i], value, &error), &error);
+        }
+        if (row % BATCH == BATCH - 1) {
+            commit(appender);
+        }
+    }
+    commit(appender);
+    k2_appender_close(appender);
+}
+
+static void measure(struct k2_db *db, const char *name, enum k2_cursor_order order)
+{
+    static const char *const left[] = {"symbol", "timestamp", "price", "quantity"};
+    static const char *const right[] = {"timestamp", "bid_price", "ask_price"};
+    const struct k2_asof_query query = {.size_bytes = sizeof query,
+                                        .left = {.size_bytes = sizeof query.left,
+                                                 .table = "trades",
+                                                 .columns = left,
+                                                 .column_count = 4,
+                                                 .order = order},
+                                        .right_table = "quotes",
+                                        .right_columns = right,
+                                        .right_column_count = 3};
+    struct k2_error error;
+    struct k2_cursor *cursor;
+    size_t total = 0, count = 1;
+    int64_t sum = 0;
+    double begun = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    need(k2_cursor_open_asof(&cursor, db, &query, &error), &error);
+    while (count > 0) {
+        need(k2_cursor_next(cursor, &count, &error), &error);
+        const int64_t *prices = k2_cursor_values(cursor, 2), *bids = k2_cursor_values(cursor, 5);
+        for (size_t i = 0; i < count; i++) {
+            sum += prices[i] - bids[i];
+        }
+        total += count;
+    }
+    double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun;
+    k2_cursor_close(cursor);
+    (void)printf("%-32s %8.1f M trades/s  (%zu trades, %.3f s, sum %lld)\n", name,
+                 (double)total / seconds / 1e6, total, seconds, (long long)sum);
+}
+
+int main(int argument_count, char **arguments)
+{
+    static const char *const trade_columns[4] = {"price", "quantity", NULL};
+    static const char *const quote_columns[4] = {"bid_price", "bid_quantity", "ask_price",
+                                                 "ask_quantity"};
+    size_t trades = (size_t)(argument_count > 1 ? strtoul(arguments[1], NULL, 10) : 2) * 1000000;
+    size_t ratio = argument_count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
+    struct k2_error error;
+    struct k2_db *db;
+    char path[256];
+    const char *parent = getenv("TMPDIR");
+    (void)snprintf(path, sizeof path, "%s/k2-asof-XXXXXX", parent == NULL ? "/tmp" : parent);
+    if (mkdtemp(path) == NULL) {
+        perror(path);
+        return 1;
+    }
+    need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
+    add_rows(db, "trades", trade_columns, trades, 1000 * (int64_t)ratio, 7);
+    add_rows(db, "quotes", quote_columns, trades * ratio, 1000, 99);
+    struct k2_compact_report report;
+    need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+         &error);
+    for (int turn = 0; turn < 2; turn++) {
+        measure(db, "as-of join, by instrument", K2_CURSOR_STORED);
+        measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
+    }
+    k2_db_close(db);
+    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
