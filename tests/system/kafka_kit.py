@@ -31,7 +31,7 @@ def missing(what):
 def fetch(what):
     """The folder of a component, fetched once."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
-        missing("java or mvn is not installed (Debian: openjdk-17-jre-headless, maven)")
+        missing("java or mvn is not installed (Debian: openjdk-17-jdk-headless, maven)")
     done = subprocess.run([os.path.join(ROOT, "tests/system/fetch"), what], capture_output=True,
                           text=True, timeout=600)
     if done.returncode != 0:
