@@ -504,7 +504,8 @@ static enum k2_status next_block(struct k2_avro_reader *reader, struct k2_error 
     if (reader->deflated) {
         k2_buffer_clear(&reader->inflated);
         if (!k2_inflate(&reader->inflated, bytes)) {
-            return bad(error, "a block can not be inflated");
+            enum k2_status status = k2_buffer_check(&reader->inflated, "avro: a block", error);
+            return status != K2_OK ? status : bad(error, "a block can not be inflated");
         }
         bytes = k2_buffer_slice(&reader->inflated);
     }

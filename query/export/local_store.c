@@ -101,7 +101,11 @@ static enum k2_status begin(const char *path, bool replace, struct k2_upload **u
     // Hidden from readers of the folder until it is whole.
     const char *name = strrchr(path, '/') + 1;
     k2_put_bytes(&self->part, path, (size_t)(name - path));
-    k2_put_format(&self->part, ".%s.%ld.part", name, (long)getpid());
+    if (replace) { // one name for ever: what a crash leaves is written over
+        k2_put_format(&self->part, ".%s.part", name);
+    } else {
+        k2_put_format(&self->part, ".%s.%ld.part", name, (long)getpid());
+    }
     k2_put_u8(&self->part, 0);
     enum k2_status status = k2_buffer_check(&self->path, path, error);
     if (status == K2_OK) {
