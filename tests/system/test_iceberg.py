@@ -1,0 +1,247 @@
+"""Iceberg tables that `k2 export` makes: foreign readers find in them what `k2 query` says, and K2 goes on beside other writers."""
+import csv
+import json
+import os
+import zipfile
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from pyiceberg.table import StaticTable
+
+import iceberg_readers as readers
+from test_parquet import (JSON_NAMES, KINDS, MAPS, NUMBERS, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told, without_datetimes)
+
+BOOK = ["sequence", "price", "quantity"]
+COLUMNS = {**NUMBERS, "book": BOOK}
+
+
+def export(store, warehouse, *options):
+    return {item["table"]: item for item in json.loads(k2("export", "--data", store, "--warehouse", warehouse, "--format", "json", *options))}
+
+
+def rows_of(arrow):
+    """Rows of a scan in the words of `k2 query`; µs and ns must agree."""
+    rows = []
+    for row in without_datetimes(arrow).to_pylist():
+        out = {}
+        for name, value in row.items():
+            if name.endswith("_ns") and name[:-3] in row:
+                assert row[name[:-3]] == (value // 1000 if value is not None else None), name
+                out[name[:-3]] = value
+            elif name + "_ns" not in row:
+                out[name] = spoken(name, value)
+        rows.append(out)
+    return rows
+
+
+def by_key(rows):
+    return sorted(rows, key=lambda r: (r["timestamp"], r["exchange"].encode(), r["symbol"].encode(), r["epoch"], r["sequence"]))
+
+
+def same_rows(warehouse, store, name, *json_names):
+    wanted, found = told(store, name), by_key(objects(rows_of(readers.table(warehouse, name).scan().to_arrow()), *json_names))
+    assert len(found) == len(wanted)
+    assert found[:1] == wanted[:1] and found[-1:] == wanted[-1:]
+    assert checksum(found) == checksum(wanted)
+    return wanted
+
+
+def load_book(store, folder):
+    """Levels of a recorded book: an image, then changes."""
+    path, count = f"{folder}/book.csv", 0
+    with zipfile.ZipFile(shared("bybit-book/xrpusdt-ob500.data.zip")[0]) as archive, archive.open(archive.namelist()[0]) as lines, open(path, "w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow("exchange,symbol,timestamp,action,side,price,quantity,first_update_id".split(","))
+        for line in lines:
+            message = json.loads(line)
+            action = "snapshot" if message["type"] == "snapshot" else "update"
+            for side, levels in (("BID", message["data"]["b"]), ("ASK", message["data"]["a"])):
+                for price, quantity in levels:
+                    rows.writerow(["BYBIT", message["data"]["s"], message["ts"] * 10**6, "delete" if quantity == "0" else action, side, price, quantity, message["data"].get("u")])
+                    count += 1
+            if count > 15000:
+                break
+    load(store, "book", [path])
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    """Trades, quotes and a book in a store, exported in two steps; the second one brings late rows."""
+    home = tmp_path_factory.mktemp("iceberg")
+    store, warehouse = f"{home}/data", f"{home}/warehouse"
+    for table in ("trades", "quotes"):
+        load(store, table, shared(f"asx/{table}/7181.csv"), "--exchange", "ASX", "--symbol", "DVN", "--map", f"{MAPS}/asx-{table}.map")
+        load(store, table, shared(f"lean/equity/usa/tick/ibm/20131007_{table[:-1]}.zip"), "--map", f"{MAPS}/lean-equity-{table}.map", "--exchange", "NYSE")
+    first = export(store, warehouse)
+    assert set(first) == {"trades", "quotes"} and all(item["files_added"] > 0 for item in first.values())
+    for table in ("trades", "quotes"):
+        load(store, table, shared(f"asx/{table}/3153.csv"), "--exchange", "ASX", "--symbol", "MWR", "--map", f"{MAPS}/asx-{table}.map")
+    load_book(store, home)
+    second = export(store, warehouse)
+    assert set(second) == {"trades", "quotes", "book"}
+    for table in ("trades", "quotes"):
+        assert second[table]["rows_added"] > 0
+    return store, warehouse, second
+
+
+@pytest.mark.parametrize("name", ["trades", "quotes", "book"])
+def test_every_reader_finds_the_same(market, name):
+    store, warehouse, exported = market
+    rows, numbers, location = same_rows(warehouse, store, name, *JSON_NAMES), COLUMNS[name], exported[name]["metadata"]
+    table = StaticTable.from_metadata(location)
+    assert table.metadata.current_snapshot().summary["total-records"] == str(len(rows))
+    assert all(task.file.sort_order_id == 1 for task in table.scan().plan_files())
+    wanted = sums(rows, numbers)
+    found = readers.duck([f"SELECT {readers.aggregates(numbers)} FROM iceberg_scan('{place}')" for place in (location, f"{warehouse}/k2/{name}")])
+    assert [readers.numbers_of(result[0]) for result in found] == [wanted, wanted]
+    assert readers.polars(location, numbers) == wanted
+    price = numbers[1]
+    bird = readers.icebird(f"file://{warehouse}/k2/{name}", os.path.basename(location), price)
+    if bird is None:
+        print("skipped: icebird is not there")
+    else:
+        assert (bird["rows"], bird["nulls"]) == (len(rows), sum(r[price] is None for r in rows))
+        assert abs(bird["sum"] - float(wanted[numbers.index(price) * 4 + 4])) < 1e-6 * bird["sum"]
+        assert int(bird["ns"]) == sum(r["timestamp"] for r in rows)
+
+
+@pytest.mark.parametrize("name", ["trades", "quotes", "book"])
+def test_filters_find_the_same(market, name):
+    store, warehouse, exported = market
+    rows, numbers, location = told(store, name), COLUMNS[name], exported[name]["metadata"]
+    price, table = numbers[1], StaticTable.from_metadata(exported[name]["metadata"])
+    prices = sorted(Decimal(r[price]) for r in rows if r[price] is not None)
+    low, high = (prices[len(prices) // part].quantize(Decimal("1e-8")) for part in (3, 2))  # PyIceberg wants the scale
+    middle = rows[len(rows) // 2]["timestamp"] // 1000 * 1000
+    symbol = rows[-1]["symbol"]
+    cases = [
+        (f"{price} >= {low} AND {price} <= {high}", f"{price} >= {low} and {price} <= {high}",
+         lambda pl: (pl.col(price) >= low) & (pl.col(price) <= high), lambda r: r[price] is not None and low <= Decimal(r[price]) <= high),
+        (f"symbol = '{symbol}'", f"symbol == '{symbol}'", lambda pl: pl.col("symbol") == symbol, lambda r: r["symbol"] == symbol),
+        ("symbol = 'nothing'", "symbol == 'nothing'", lambda pl: pl.col("symbol") == "nothing", lambda r: False),
+        (f"timestamp >= make_timestamptz({middle // 1000})", f"timestamp >= {middle // 1000}",
+         lambda pl: pl.col("timestamp") >= pl.lit(middle // 1000).cast(pl.Datetime("us", "UTC")), lambda r: r["timestamp"] >= middle),
+        (f"timestamp_ns < {middle}", f"timestamp_ns < {middle}", lambda pl: pl.col("timestamp_ns") < middle, lambda r: r["timestamp"] < middle),
+    ]
+    found = readers.duck([f"SELECT {readers.aggregates(numbers)} FROM iceberg_scan('{location}') WHERE {case[0]}" for case in cases])
+    for (_, ice, polar, test), duck in zip(cases, found):
+        wanted = [r for r in rows if test(r)]
+        assert readers.numbers_of(duck[0]) == sums(wanted, numbers), ice
+        assert readers.polars(location, numbers, polar) == sums(wanted, numbers), ice
+        if not ice.startswith("timestamp >="):
+            assert checksum(objects(rows_of(table.scan(row_filter=ice).to_arrow()), *JSON_NAMES)) == checksum(wanted), ice
+
+
+def test_nothing_new_is_nothing_written(market):
+    store, warehouse, exported = market
+    before = sorted(os.path.join(at, name) for at, _, names in os.walk(warehouse) for name in names)
+    again = export(store, warehouse)
+    assert all((item["rows_added"], item["files_added"], item["metadata"]) == (0, 0, exported[name]["metadata"]) for name, item in again.items())
+    assert sorted(os.path.join(at, name) for at, _, names in os.walk(warehouse) for name in names) == before
+
+
+def test_hard_values_and_days(tmp_path):
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
+    load(store, "trades", [f"{tmp_path}/rows.csv"])
+    exported = export(store, warehouse)["trades"]
+    assert (exported["rows_added"], exported["files_added"]) == (5, 4)  # days of 1677, 1969, 1970, 2262
+    rows = same_rows(warehouse, store, "trades", *JSON_NAMES)
+    table = readers.table(warehouse, "trades")
+    days = sorted(task.file.partition[0] for task in table.scan().plan_files())
+    assert days == [r["timestamp"] // (86400 * 10**9) for r in rows if r["sequence"] != 1 or r["side"] == "BUY"]
+    price = NUMBERS["trades"]
+    location = exported["metadata"]
+    queries = [f"SELECT {readers.aggregates(price)} FROM iceberg_scan('{location}')",
+               f"SELECT trade_id FROM iceberg_scan('{location}') ORDER BY timestamp_ns",
+               f"SELECT count(*) FROM iceberg_scan('{location}') WHERE trade_id = '{'é' * 500}'",
+               f"SELECT count(*) FROM iceberg_scan('{location}') WHERE price = -9999999999.99999999",
+               f"SELECT count(*) FROM iceberg_scan('{location}') WHERE timestamp < make_timestamptz(0)"]
+    all_rows, ids, long_id, least, early = readers.duck(queries)
+    assert readers.numbers_of(all_rows[0]) == sums(rows, price) == readers.polars(location, price)
+    assert [row[0] for row in ids] == [r["trade_id"] for r in rows]
+    assert (long_id, least, early) == ([["1"]], [["1"]], [["3"]])
+    assert [r["timestamp_ns"] for r in table.scan(row_filter="price == 9999999999.99999999").to_arrow().select(["timestamp_ns"]).to_pylist()] == [-1000]
+
+
+def test_every_kind_and_new_columns(tmp_path):
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    (tmp_path / "kinds.avsc").write_text(json.dumps(KINDS))
+    (tmp_path / "rows.ndjson").write_text("".join(json.dumps(row) + "\n" for row in kinds_rows(3000)))
+    load(store, "kinds", [f"{tmp_path}/rows.ndjson"], "--schema", f"{tmp_path}/kinds.avsc")
+    export(store, warehouse, "--table", "kinds")
+
+    def found():
+        rows = objects(rows_of(readers.table(warehouse, "kinds").scan().to_arrow()), "tags")
+        for row in rows:
+            row["id"] = None if row["id"] is None else str(row["id"])
+        return by_key(rows)
+    rows = told(store, "kinds")
+    assert found() == rows
+    newer = json.loads(json.dumps(KINDS))
+    newer["fields"].append({"name": "extra", "type": ["null", "string"], "default": None})
+    (tmp_path / "newer.avsc").write_text(json.dumps(newer))
+    row = {"exchange": "X", "symbol": "S1", "timestamp": 5, "sequence": 10**6, "extra": "new", "sure": True}
+    (tmp_path / "more.ndjson").write_text(json.dumps(row) + "\n")
+    load(store, "kinds", [f"{tmp_path}/more.ndjson"], "--schema", f"{tmp_path}/newer.avsc")
+    exported = export(store, warehouse, "--table", "kinds")["kinds"]
+    assert exported["rows_added"] == 1
+    assert found() == told(store, "kinds")
+    assert readers.duck([f"SELECT count(extra), count(*) FROM iceberg_scan('{exported['metadata']}')"]) == [[["1", "3001"]]]
+    newest = json.loads(json.dumps(newer))  # rows of old have the default: they are written anew
+    newest["fields"].append({"name": "size", "type": "int", "default": 7})
+    (tmp_path / "newest.avsc").write_text(json.dumps(newest))
+    row.update(sequence=10**6 + 1, size=9)
+    (tmp_path / "last.ndjson").write_text(json.dumps(row) + "\n")
+    load(store, "kinds", [f"{tmp_path}/last.ndjson"], "--schema", f"{tmp_path}/newest.avsc")
+    assert export(store, warehouse, "--table", "kinds")["kinds"]["rows_added"] == 3002
+    assert found() == told(store, "kinds")
+
+
+def test_past_states_ranges_and_all_anew(tmp_path):
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    snapshots = []
+    for seed in (1, 2, 3):
+        k2("simulate", "--rows", 3000, "--symbols", 3, "--seed", seed, "--to", f"{tmp_path}/rows.csv")
+        load(store, "trades", [f"{tmp_path}/rows.csv"])
+        snapshots.append(json.loads(k2("snapshots", "--data", store, "--limit", 1, "--format", "json"))[0]["snapshot"])
+    counts = [len(told(store, "trades", "--as-of", str(at))) for at in snapshots]
+    steps = [export(store, warehouse, "--as-of", str(at))["trades"] for at in (snapshots[1], snapshots[0], snapshots[2])]
+    assert [step["rows_added"] for step in steps] == [counts[1], 0, counts[2] - counts[1]]
+    same_rows(warehouse, store, "trades", *JSON_NAMES)
+    whole = export(store, warehouse, "--full", "--as-of", str(snapshots[0]))["trades"]
+    assert whole["rows_added"] == counts[0] == readers.table(warehouse, "trades").scan().to_arrow().num_rows
+    assert export(store, warehouse)["trades"]["rows_added"] == counts[2] - counts[0]
+    rows = same_rows(warehouse, store, "trades", *JSON_NAMES)
+    middle = rows[len(rows) // 2]["timestamp"]
+    ranged = f"{tmp_path}/ranged"
+    export(store, ranged, "--start", str(middle), "--as-of", str(snapshots[0]))
+    export(store, ranged)
+    assert readers.table(ranged, "trades").scan().to_arrow().num_rows == sum(r["timestamp"] >= middle for r in rows)
+
+
+def test_other_writers(tmp_path):
+    """PyIceberg appends, deletes and expires; K2 exports beside it."""
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    k2("simulate", "--rows", 2000, "--symbols", 4, "--seed", 5, "--to", f"{tmp_path}/rows.csv")
+    load(store, "trades", [f"{tmp_path}/rows.csv"])
+    export(store, warehouse)
+    table = readers.table(warehouse, "trades")
+    foreign = table.scan(limit=3).to_arrow()
+    foreign = foreign.set_column(foreign.schema.get_field_index("exchange"), foreign.schema.field("exchange"), pa.array(["FOREIGN"] * 3))
+    table.append(foreign)
+    table.delete("symbol == 'S00001'")
+    left = table.scan().to_arrow().num_rows
+    assert 3 <= left < 2003
+    k2("simulate", "--rows", 500, "--symbols", 4, "--seed", 6, "--to", f"{tmp_path}/more.csv")
+    load(store, "trades", [f"{tmp_path}/more.csv"])
+    added = export(store, warehouse)["trades"]["rows_added"]
+    table = readers.table(warehouse, "trades")
+    assert table.scan().to_arrow().num_rows == left + added
+    table.maintenance.expire_snapshots().by_ids([s.snapshot_id for s in table.metadata.snapshots[:-1]]).commit()
+    k2("simulate", "--rows", 300, "--symbols", 4, "--seed", 7, "--to", f"{tmp_path}/more.csv")
+    load(store, "trades", [f"{tmp_path}/more.csv"])
+    more = export(store, warehouse)["trades"]
+    assert readers.table(warehouse, "trades").scan().to_arrow().num_rows == left + added + more["rows_added"]
+    assert readers.duck([f"SELECT count(*) FROM iceberg_scan('{more['metadata']}')"]) == [[[str(left + added + more["rows_added"])]]]
