@@ -92,11 +92,22 @@ static void scalar_spread(const uint64_t *words, const int64_t *runs, size_t cou
     }
 }
 
+static uint64_t scalar_sum_packed(const uint8_t *packed, size_t count, unsigned width)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += lane_value(packed, i / K2_BITPACK_LANES, i % K2_BITPACK_LANES, width);
+    }
+    return sum;
+}
+
 const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .name = "scalar",
     .pack = scalar_pack,
     .unpack = scalar_unpack,
     .unpack_sum = scalar_unpack_sum,
+    .sum_packed = scalar_sum_packed,
+    .sum = loop_sum,
     .unpack_plain = loop_unpack_plain,
     .count_up = loop_count_up,
     .add = loop_add,

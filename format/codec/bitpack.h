@@ -50,6 +50,12 @@ struct k2_bitpack_kernels {
     // The range of values[i] - values[i - 1], i >= 1, of count >= 2 values; wraps.
     void (*delta_range)(const uint64_t *values, size_t count, int64_t *min, int64_t *max);
 
+    // The sum of packed[i], for whole rows; width 1..54, so that it has no overflow.
+    uint64_t (*sum_packed)(const uint8_t *packed, size_t count, unsigned width);
+
+    // The sum of the values, modulo 2^64.
+    uint64_t (*sum)(const int64_t *values, size_t count);
+
     // Like unpack, of values one after the other; `packed` has 64 bytes more that may be read, and
     // `values` room for 7 more.
     void (*unpack_plain)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,

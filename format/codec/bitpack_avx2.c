@@ -198,11 +198,30 @@ static void avx2_spread(const uint64_t *words, const int64_t *runs, size_t count
     }
 }
 
+static uint64_t avx2_sum_packed(const uint8_t *packed, size_t count, unsigned width)
+{
+    struct row_reader reader = open_rows(packed, width, 1);
+    __m256i sum = _mm256_setzero_si256();
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
+        const uint8_t *word = packed + bit / 64 * K2_BITPACK_WORD_BYTES;
+        for (size_t vector = 0; vector < VECTORS; vector++) {
+            sum = _mm256_add_epi64(sum, read_lanes(&reader, word + vector * sizeof(__m256i),
+                                                   (unsigned)(bit % 64), SCALE_NONE));
+        }
+    }
+    int64_t lanes[4];
+    _mm256_storeu_si256((void *)lanes, sum);
+    return loop_sum(lanes, 4);
+}
+
 const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .name = "avx2",
     .pack = avx2_pack,
     .unpack = avx2_unpack,
     .unpack_sum = avx2_unpack_sum,
+    .sum_packed = avx2_sum_packed,
+    .sum = loop_sum,
     .unpack_plain = loop_unpack_plain,
     .count_up = loop_count_up,
     .add = loop_add,

@@ -305,11 +305,26 @@ static void avx512_look_up(const int64_t *table, unsigned width, size_t count, i
     }
 }
 
+static uint64_t avx512_sum_packed(const uint8_t *packed, size_t count, unsigned width)
+{
+    struct row_reader reader = open_rows(packed, count, width, 1);
+    __m512i low = _mm512_setzero_si512();
+    __m512i high = low;
+    size_t bit = 0;
+    for (size_t i = 0; i < count; i += K2_BITPACK_LANES, bit += width) {
+        low = _mm512_add_epi64(low, read_half(&reader, bit, 0));
+        high = _mm512_add_epi64(high, read_half(&reader, bit, 1));
+    }
+    return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+}
+
 const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .name = "avx512",
     .pack = avx512_pack,
     .unpack = avx512_unpack,
     .unpack_sum = avx512_unpack_sum,
+    .sum_packed = avx512_sum_packed,
+    .sum = loop_sum,
     .unpack_plain = avx512_unpack_plain,
     .count_up = avx512_count_up,
     .add = avx512_add,

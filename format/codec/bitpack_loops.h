@@ -123,3 +123,12 @@ static inline void loop_add_ordinals(const int64_t *others, size_t count, int64_
         values[i] = (int64_t)((uint64_t)values[i] + ordinal);
     }
 }
+
+static inline uint64_t loop_sum(const int64_t *values, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += (uint64_t)values[i];
+    }
+    return sum;
+}

@@ -13,7 +13,10 @@ static const struct k2_codec *const codecs[] = {
     [K2_CODEC_BINS_FOR] = &k2_codec_bins_for, [K2_CODEC_BINS_DELTA] = &k2_codec_bins_delta,
     [K2_CODEC_PFOR] = &k2_codec_pfor,         [K2_CODEC_PDELTA] = &k2_codec_pdelta,
 };
-enum { CODEC_COUNT = sizeof codecs / sizeof codecs[0] };
+enum {
+    CODEC_COUNT = sizeof codecs / sizeof codecs[0],
+    SUM_WIDTH_MOST = 54, // of values of which 1,024 add up to less than 2^64
+};
 
 // Which kernels run is a property of the machine: found once, the same for every thread.
 static _Atomic(const struct k2_bitpack_kernels *) selected;
@@ -272,4 +275,22 @@ enum k2_status k2_block_decode(const struct k2_block_entry *entry, struct k2_sli
         return k2_fail(error, K2_CORRUPT, "block with unknown codec %u", entry->codec);
     }
     return codec->decode(entry, payload, values, value_count, error);
+}
+
+bool k2_block_total(const struct k2_block_entry *entry, struct k2_slice payload, size_t value_count,
+                    struct k2_block_total *total)
+{
+    unsigned width = entry->width_bits;
+    *total = (struct k2_block_total){value_count, entry->base, entry->divisor, 0};
+    if (entry->codec == K2_CODEC_CONST) {
+        return true;
+    }
+    // Only whole rows of lanes, and no sum that overflows.
+    if (entry->codec != K2_CODEC_FOR || value_count < K2_BITPACK_LANE_COUNT_MIN ||
+        value_count % K2_BITPACK_LANES != 0 || width == 0 || width > SUM_WIDTH_MOST ||
+        payload.size_bytes < k2_bitpack_size(value_count, width)) {
+        return false;
+    }
+    total->packed = k2_bitpack_selected()->sum_packed(payload.data, value_count, width);
+    return true;
 }

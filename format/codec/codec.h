@@ -50,6 +50,17 @@ K2_MUST_CHECK enum k2_status k2_block_decode(const struct k2_block_entry *entry,
                                              struct k2_slice payload, int64_t *values,
                                              size_t value_count, struct k2_error *error);
 
+// What the values add up to, from the packed bytes alone; false: the block has to be decoded. Exact
+// for blocks that k2_block_encode wrote, some number for others.
+struct k2_block_total {
+    uint64_t count; // values
+    int64_t base;   // the sum is count * base + divisor * packed
+    uint64_t divisor;
+    uint64_t packed;
+};
+bool k2_block_total(const struct k2_block_entry *entry, struct k2_slice payload, size_t value_count,
+                    struct k2_block_total *total);
+
 const char *k2_codec_name(uint8_t codec); // "DELTA"; NULL if unknown
 
 // Instruction sets of the kernels behind both calls, best first; "scalar" is the reference.

@@ -54,9 +54,7 @@ static void add_values(struct k2_range_sum *sum, const int64_t *values, const ui
         }
     }
     if (small && valid == NULL) {
-        for (uint32_t i = 0; i < row_count; i++) {
-            short_sum += (uint64_t)values[i];
-        }
+        short_sum = k2_bitpack_selected()->sum(values, row_count);
     } else if (small) {
         for (uint32_t i = 0; i < row_count; i++) {
             short_sum += (uint64_t)values[i] & -(uint64_t)valid[i];

@@ -7,6 +7,8 @@
 #include "format/codec/bitpack.h"
 #include "format/segment/segment_layout.h"
 
+__extension__ typedef unsigned __int128 uint128;
+
 static uint64_t load_u64(const uint8_t *bytes)
 {
     uint64_t value;
@@ -448,6 +450,22 @@ enum k2_status k2_integer_chunk_decode(const struct k2_integer_chunk *chunk, uin
         k2_error_annotate(error, "block %u", (unsigned)block);
     }
     return status;
+}
+
+bool k2_integer_chunk_sum(const struct k2_integer_chunk *chunk, uint32_t block, k2_int128 *sum)
+{
+    struct k2_block_entry entry;
+    struct k2_block_total total;
+    struct k2_slice bytes;
+    if (chunk->is_difference || entry_of(chunk, block)[K2_BLOCK_AT_VALIDITY] != K2_ALL_VALID ||
+        !block_bytes(chunk, block, &bytes) || !read_entry(chunk, block, &entry) ||
+        !k2_block_total(&entry, bytes, k2_integer_chunk_block_rows(chunk, block), &total)) {
+        return false;
+    }
+    // Unsigned, as damaged bytes may overflow even 128 bits.
+    uint128 bases = (uint128)(k2_int128)total.base * total.count;
+    *sum = (k2_int128)(bases + (uint128)total.divisor * total.packed);
+    return true;
 }
 
 static bool read_range(const uint8_t *bytes, int64_t *min, int64_t *max)

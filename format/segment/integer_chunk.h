@@ -57,6 +57,9 @@ K2_MUST_CHECK enum k2_status k2_integer_chunk_decode(const struct k2_integer_chu
                                                      uint8_t *valid_room, const uint8_t **valid,
                                                      struct k2_error *error);
 
+// The sum of a block without nulls from its packed bytes; false: it has to be decoded.
+bool k2_integer_chunk_sum(const struct k2_integer_chunk *chunk, uint32_t block, k2_int128 *sum);
+
 // False: unknown, or all null.
 bool k2_integer_chunk_bounds(const struct k2_integer_chunk *chunk, uint32_t block, int64_t *min,
                              int64_t *max);
