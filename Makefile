@@ -72,7 +72,9 @@ $(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a
 	$(QUIET)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS)
 
 # What stands in for functions of the C library is linked to the one test that wants it.
-$(OBJ)/tests/crash/test_simulated_disk: $(OBJ)/tests/crash/disk_log.o $(OBJ)/tests/crash/disk_recorder.o
+DISK_OBJ := $(OBJ)/tests/crash/disk_log.o $(OBJ)/tests/crash/disk_recorder.o
+$(OBJ)/tests/crash/test_simulated_disk $(OBJ)/tests/crash/test_simulated_backup: $(DISK_OBJ)
+$(OBJ)/tests/crash/test_damage: $(OBJ)/tests/crash/disk_log.o
 
 $(OBJ)/tools/%: tools/%.c $(OBJ)/libk2all.a
 	@mkdir -p $(@D)

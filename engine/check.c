@@ -280,6 +280,24 @@ static enum k2_status check_table(struct check *self, const struct k2_table *tab
     return status;
 }
 
+// Every page and entry of every table, also those that no row needs.
+static enum k2_status check_entries(struct check *self, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (int table = 0; table < K2_STORE_TABLE_COUNT && status == K2_OK; table++) {
+        struct k2_error finding;
+        enum k2_status found =
+            k2_store_verify(self->txn, (enum k2_store_table)table, (struct k2_slice){0},
+                            (struct k2_slice){0}, &finding);
+        if (is_finding(found)) {
+            find(self, &finding);
+        } else if (found != K2_OK) {
+            status = k2_fail(error, found, "%s", finding.text);
+        }
+    }
+    return status;
+}
+
 enum k2_status k2_check(struct k2_engine *engine, const struct k2_check_options *options,
                         struct k2_check_report *report, struct k2_error *error)
 {
@@ -290,8 +308,15 @@ enum k2_status k2_check(struct k2_engine *engine, const struct k2_check_options 
     if (status != K2_OK) {
         return status;
     }
-    status = k2_commit_log_newest(self.txn, &newest, error);
-    self.newest_snapshot = newest.id;
+    status = check_entries(&self, error);
+    if (status == K2_OK && report->findings > 0) { // what else it says means nothing
+        k2_store_abort(self.txn);
+        return K2_OK;
+    }
+    if (status == K2_OK) {
+        status = k2_commit_log_newest(self.txn, &newest, error);
+        self.newest_snapshot = newest.id;
+    }
     if (status == K2_OK) {
         status = check_segments(&self, error);
     }

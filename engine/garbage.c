@@ -41,6 +41,10 @@ enum k2_status k2_garbage_sweep(struct k2_engine *engine, struct k2_error *error
     struct k2_store_txn *txn = NULL;
     struct k2_store_cursor cursor = {0};
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
+    if (status == K2_OK) { // a damaged table would name too few files, and the others go below
+        status = k2_store_verify(txn, K2_STORE_SEGMENT, (struct k2_slice){0}, (struct k2_slice){0},
+                                 error);
+    }
     if (status == K2_OK) {
         status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
     }

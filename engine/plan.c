@@ -114,6 +114,17 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
     size_t room = 0;
     enum k2_status status = first_time(txn, request, &first.time_min_ns, error);
     struct k2_index_key key = k2_group_key(&first);
+    struct k2_group_place last = {
+        .table = request->table->id,
+        .time_min_ns = request->time_max_ns,
+        .segment_id = UINT64_MAX,
+        .offset = UINT64_MAX,
+    };
+    struct k2_index_key end = k2_group_key(&last);
+    if (status == K2_OK) { // a damaged page would hide groups
+        status = k2_store_verify(txn, K2_STORE_GROUP, k2_index_key_slice(&key),
+                                 k2_index_key_slice(&end), error);
+    }
     if (status == K2_OK) {
         status = k2_store_cursor_open(txn, K2_STORE_GROUP, &cursor, error);
     }

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "engine/file_io.h"
+#include "engine/index_pages.h"
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
 
@@ -41,6 +43,7 @@ static const char *const table_names[K2_STORE_TABLE_COUNT] = {
 
 struct k2_store {
     MDB_env *environment;
+    const uint8_t *file; // data.mdb, mapped; LMDB does not tell where it has its own mapping
     MDB_dbi tables[K2_STORE_TABLE_COUNT];
 };
 
@@ -112,6 +115,58 @@ static int open_tables(struct k2_store *store, bool write)
     return mdb_txn_commit(txn);
 }
 
+static int file_size(const struct k2_store *store, size_t *size_bytes)
+{
+    mdb_filehandle_t file;
+    struct stat about;
+    int code = mdb_env_get_fd(store->environment, &file);
+    if (code == 0 && fstat(file, &about) != 0) {
+        code = errno;
+    }
+    *size_bytes = code == 0 ? (size_t)about.st_size : 0;
+    return code;
+}
+
+static int map_file(struct k2_store *store)
+{
+    mdb_filehandle_t file;
+    int code = mdb_env_get_fd(store->environment, &file);
+    if (code != 0) {
+        return code;
+    }
+    void *mapping = mmap(NULL, map_bytes, PROT_READ, MAP_SHARED, file, 0);
+    if (mapping == MAP_FAILED) {
+        return errno;
+    }
+    store->file = mapping;
+    return 0;
+}
+
+// Before LMDB believes the file: a writer makes tables that it does not find.
+static enum k2_status verify_tables(struct k2_store *store, struct k2_error *error)
+{
+    MDB_txn *txn;
+    size_t size_bytes = 0;
+    int code = file_size(store, &size_bytes);
+    if (code != 0) {
+        return fail(error, code, "cannot verify");
+    }
+    enum k2_status status =
+        k2_index_pages_check_roots((struct k2_slice){store->file, size_bytes}, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    code = mdb_txn_begin(store->environment, NULL, MDB_RDONLY, &txn);
+    if (code != 0) {
+        return fail(error, code, "cannot begin a transaction");
+    }
+    struct k2_index_pages pages = {{store->file, size_bytes}, mdb_txn_id(txn)};
+    struct k2_index_range tables = {0};
+    status = k2_index_pages_verify(&pages, &tables, error);
+    mdb_txn_abort(txn);
+    return status;
+}
+
 enum k2_status k2_store_open(struct k2_store **store, const char *path, bool write,
                              struct k2_error *error)
 {
@@ -137,6 +192,14 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
         code = share_lock(path);
     }
     if (code == 0) {
+        code = map_file(self);
+    }
+    enum k2_status verified = code == 0 ? verify_tables(self, error) : K2_OK;
+    if (verified != K2_OK) {
+        k2_store_close(self);
+        return verified;
+    }
+    if (code == 0) {
         code = open_tables(self, write);
     }
     if (code != 0) {
@@ -160,6 +223,9 @@ void k2_store_close(struct k2_store *store)
 {
     if (store != NULL) {
         mdb_env_close(store->environment);
+        if (store->file != NULL) {
+            (void)munmap((void *)(uintptr_t)store->file, map_bytes);
+        }
         k2_free(store);
     }
 }
@@ -265,6 +331,42 @@ static enum k2_status open_value(enum k2_store_table table, struct k2_slice key,
                    table_names[table]);
 }
 
+struct verified {
+    enum k2_store_table table;
+};
+
+static enum k2_status verify_value(void *context, struct k2_slice key, struct k2_slice value,
+                                   struct k2_error *error)
+{
+    const struct verified *verified = context;
+    MDB_val stored = value_of(value);
+    struct k2_slice bytes;
+    return open_value(verified->table, key, stored, &bytes, error);
+}
+
+enum k2_status k2_store_verify(struct k2_store_txn *txn, enum k2_store_table table,
+                               struct k2_slice first, struct k2_slice last, struct k2_error *error)
+{
+    size_t size_bytes = 0;
+    int code = file_size(txn->store, &size_bytes);
+    if (code != 0) {
+        return fail(error, code, "cannot verify");
+    }
+    struct verified verified = {table};
+    struct k2_index_pages pages = {
+        .file = {txn->store->file, size_bytes},
+        .txn_id = mdb_txn_id(txn->txn),
+    };
+    struct k2_index_range range = {
+        .table = k2_slice_of(table_names[table]),
+        .first = first,
+        .last = last,
+        .check = verify_value,
+        .context = &verified,
+    };
+    return k2_index_pages_verify(&pages, &range, error);
+}
+
 enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
                             struct k2_slice key, bool *found, struct k2_slice *value,
                             struct k2_error *error)
@@ -272,11 +374,20 @@ enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
     MDB_val wanted = value_of(key), stored;
     int code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
     *found = code == 0;
-    if (code == MDB_NOTFOUND) {
-        return K2_OK;
+    if (code != 0 && code != MDB_NOTFOUND) {
+        return fail(error, code, "cannot read");
     }
-    return code != 0 ? fail(error, code, "cannot read")
-                     : open_value(table, key, stored, value, error);
+    // Hidden, or an older value, by a page that is not what LMDB takes it for? What once was true
+    // of an instrument or a schema stays so.
+    bool is_fact = code == 0 && (table == K2_STORE_INSTRUMENT || table == K2_STORE_SCHEMA ||
+                                 table == K2_STORE_INSTRUMENT_NAME || table == K2_STORE_MEMBER);
+    if (!is_fact && !txn->write) {
+        enum k2_status status = k2_store_verify(txn, table, key, key, error);
+        if (status != K2_OK) {
+            return status;
+        }
+    }
+    return code == 0 ? open_value(table, key, stored, value, error) : K2_OK;
 }
 
 enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
@@ -342,7 +453,10 @@ enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_tabl
         return fail(error, code, "cannot open a cursor");
     }
     cursor->cursor = opened;
-    return K2_OK;
+    bool is_small = table == K2_STORE_TABLE || table == K2_STORE_TAG || table == K2_STORE_RETIRED;
+    return is_small && !txn->write
+               ? k2_store_verify(txn, table, (struct k2_slice){0}, (struct k2_slice){0}, error)
+               : K2_OK;
 }
 
 void k2_store_cursor_close(struct k2_store_cursor *cursor)

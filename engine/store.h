@@ -84,6 +84,13 @@ K2_MUST_CHECK enum k2_status k2_store_seek(struct k2_store_cursor *cursor, struc
 K2_MUST_CHECK enum k2_status k2_store_next(struct k2_store_cursor *cursor, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_store_last(struct k2_store_cursor *cursor, struct k2_error *error);
 
+// Verifies the pages of a table that lead to its keys from `first` to `last` (both empty: all of
+// it, and the number of entries): what LMDB itself would believe. For read transactions.
+// K2_CORRUPT.
+K2_MUST_CHECK enum k2_status k2_store_verify(struct k2_store_txn *txn, enum k2_store_table table,
+                                             struct k2_slice first, struct k2_slice last,
+                                             struct k2_error *error);
+
 // Clears slots of dead readers and gives the oldest transaction that a live reader holds;
 // UINT64_MAX when nobody reads.
 K2_MUST_CHECK enum k2_status k2_store_oldest_reader(struct k2_store *store, uint64_t *txn_id,

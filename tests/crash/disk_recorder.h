@@ -14,3 +14,7 @@
 void disk_recorder_start(struct disk_log *log, const char *path,
                          const struct workload_journal *journal);
 void disk_recorder_stop(void);
+
+// Writes that are not LMDB's end early now and then, as POSIX lets them; LMDB takes a short write
+// for a failure.
+void disk_recorder_cut_writes(bool cut);

@@ -5,7 +5,7 @@
 //
 // A history goes over several power cuts: one of the states is what the next writer begins with, so
 // that recovery itself, and work on what recovery left, lose power as well.
-#include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "engine/check.h"
+#include "engine/file_io.h"
 #include "tests/crash/disk_recorder.h"
 #include "tests/support/tier.h"
 
@@ -171,20 +172,65 @@ static void judge_life(struct history *history, const struct disk_log *log, size
     disk_crash_end(&crash);
 }
 
+// An offset of a segment is written once, ever, and no segment is made shorter.
+static void check_written_once(const struct history *history, const struct disk_log *log)
+{
+    uint64_t *ends = calloc(log->node_count, sizeof *ends);
+    bool *is_index = calloc(log->node_count, sizeof *is_index);
+    assert_non_null(ends);
+    assert_non_null(is_index);
+    for (size_t i = 0; i < log->start.entry_count; i++) {
+        const struct disk_entry *entry = &log->start.entries[i];
+        is_index[entry->node] = strcmp(entry->place.name, "data.mdb") == 0;
+        ends[entry->node] = log->start.nodes[entry->node].size_bytes;
+    }
+    for (size_t i = 0; i < log->count; i++) {
+        const struct disk_operation *operation = &log->operations[i];
+        uint32_t node = operation->node;
+        if (operation->kind == DISK_NAME) {
+            is_index[node] = strcmp(operation->to.name, "data.mdb") == 0;
+        } else if ((operation->kind == DISK_WRITE || operation->kind == DISK_LENGTH) &&
+                   !is_index[node]) {
+            if (operation->offset < ends[node]) {
+                fail_msg("seed %llu, life %zu, operation %zu: byte %llu of a segment of %llu bytes "
+                         "is written again",
+                         (unsigned long long)history->seed, history->lives, i,
+                         (unsigned long long)operation->offset, (unsigned long long)ends[node]);
+            }
+            ends[node] = operation->offset + operation->size_bytes;
+        }
+    }
+    free(ends);
+    free(is_index);
+}
+
+// Lets single operations meet a full disk.
+static int fail_sometimes(void *context, enum k2_file_operation operation)
+{
+    uint64_t *chance = context;
+    return operation != K2_FILE_INDEX_COMMITTED && test_random_below(chance, 24) == 0 ? ENOSPC : 0;
+}
+
 // One writer's life is recorded: it opens the store at `path` and works until it is to be judged.
 static void live(struct history *history, const char *path, struct disk_log *log)
 {
     struct workload_journal *journal = history->journal;
     struct k2_engine *engine = NULL;
     struct k2_error error = {0};
+    uint64_t fault_chance = test_random(&history->chance);
     disk_recorder_start(log, path, journal);
-    enum k2_status status = workload_open(&engine, path, &error);
+    disk_recorder_cut_writes(history->lives % 3 == 1);
+    k2_file_set_hook(history->lives % 3 == 2 ? fail_sometimes : NULL, &fault_chance);
+    enum k2_status status = K2_OK;
     size_t until = atomic_load(&journal->done) + STEPS_A_LIFE;
-    while (status == K2_OK && atomic_load(&journal->done) < until) {
-        status = workload_step(&engine, path, journal, &error);
+    while ((status == K2_OK || status == K2_NO_SPACE) && atomic_load(&journal->done) < until) {
+        status = engine == NULL ? workload_open(&engine, path, &error)
+                                : workload_step(&engine, path, journal, &error);
     }
+    k2_file_set_hook(NULL, NULL);
     disk_recorder_stop();
     k2_engine_close(engine);
+    check_written_once(history, log);
     if (status != K2_OK) {
         fail_msg("seed %llu: step %zu: %s", (unsigned long long)history->seed,
                  atomic_load(&journal->done), error.text);
