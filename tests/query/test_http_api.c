@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "engine/instruments.h"
+#include "engine/policy.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "tests/support/store_rows.h"
@@ -342,6 +343,45 @@ static void a_cursor_belongs_to_its_query(void **state)
     k2_buffer_deinit(&seen);
 }
 
+static void a_snapshot_that_the_history_does_not_reach_is_gone(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct test_trade more[] = {{"DVN", 900 * (int64_t)SECOND, 900, 5, 1},
+                                      {"DVN", 901 * (int64_t)SECOND, 901, 5, 1}};
+    static const struct {
+        const char *target; // behind it: a snapshot
+        uint64_t back;      // before the newest
+        unsigned status;
+        const char *part;
+    } asked[] = {
+        {"/v1/trades?limit=1&as_of=", 1, 410, "\"code\":\"SNAPSHOT_EXPIRED\""},
+        {"/v1/trades?format=csv&as_of=", 1, 410, "the history of table trades goes back to"},
+        {"/v1/trades?limit=1&as_of=before&symbol=", 0, 200, "\"snapshot\":1,"},
+        {"/v1/trades?limit=1&as_of=", 0, 200, "\"success\":true"},
+        {"/v1/quotes?limit=1&as_of=", 1, 200, "\"success\":true"},
+    };
+    struct k2_policy policy = {.history_ns = 1};
+    struct k2_snapshot newest;
+    struct k2_error error;
+    commit(fixture, more, 1);
+    commit(fixture, more + 1, 1);
+    assert_int_equal(k2_snapshot_newest(fixture->store.engine, &newest, &error), K2_OK);
+    assert_int_equal(k2_policy_set(fixture->store.engine, fixture->store.table, &policy, &error),
+                     K2_OK);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct answer answer;
+        char target[128];
+        (void)snprintf(target, sizeof target, "%s%llu", asked[i].target,
+                       (unsigned long long)(newest.id - asked[i].back));
+        ask(fixture, target, &answer);
+        if (answer.response.status != asked[i].status ||
+            strstr(answer.body, asked[i].part) == NULL) {
+            fail_msg("%s: %u %s", target, answer.response.status, answer.body);
+        }
+        answer_free(&answer);
+    }
+}
+
 static void snapshots_come_in_pages(void **state)
 {
     const struct fixture *fixture = *state;
@@ -496,6 +536,7 @@ int main(void)
         cmocka_unit_test(metrics_are_well_formed),
         cmocka_unit_test(gaps_come_in_pages_of_one_state),
         cmocka_unit_test(short_memory_is_an_answer_too),
+        cmocka_unit_test(a_snapshot_that_the_history_does_not_reach_is_gone),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
