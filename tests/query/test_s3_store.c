@@ -2,27 +2,20 @@
 // one (tests/system/test_object_store.py), against a real server.
 #include "query/export/s3_store.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "format/base/alloc.h"
 #include "query/export/retry.h"
 #include "query/export/xml_walk.h"
+#include "tests/support/scripted_server.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
-
-// ---- a server that gives the answers of a list, one a connection ------------------------------
-
-enum { MOST_ANSWERS = 8, REQUEST_BYTES = 1 << 16 };
 
 #define CLOSE "Connection: close\r\n"
 #define NOTHING CLOSE "Content-Length: 0\r\n\r\n"
@@ -30,7 +23,7 @@ enum { MOST_ANSWERS = 8, REQUEST_BYTES = 1 << 16 };
 #define PRECONDITION "HTTP/1.1 412 Precondition Failed\r\n" NOTHING
 #define UNAVAILABLE "HTTP/1.1 503 Slow Down\r\nRetry-After: 0\r\n" NOTHING
 #define ABSENT "HTTP/1.1 404 Not Found\r\n" NOTHING
-#define RESET "" // the connection ends without an answer
+#define RESET SCRIPTED_RESET
 // The mark of the put that the server saw last.
 #define MARKED "HTTP/1.1 200 OK\r\nx-amz-meta-k2-put: MARK\r\n" NOTHING
 #define OTHER "HTTP/1.1 200 OK\r\nx-amz-meta-k2-put: 00000000000000000000000000000000\r\n" NOTHING
@@ -42,108 +35,6 @@ enum { MOST_ANSWERS = 8, REQUEST_BYTES = 1 << 16 };
     "<Error><Code>SignatureDoesNotMatch</Code><Message>the keys differ</Message></Error>"
 #define CUT "HTTP/1.1 200 OK\r\n" CLOSE "Content-Length: 10\r\n\r\nabc"
 #define WHOLE "HTTP/1.1 200 OK\r\n" CLOSE "Content-Length: 4\r\n\r\nabcd"
-
-struct script {
-    int listener;
-    char endpoint[64];
-    const char *answers[MOST_ANSWERS];
-    size_t answer_count, served; // guarded by the join of the thread
-    char mark[33];
-    char first_lines[MOST_ANSWERS][256];
-    pthread_t thread;
-};
-
-// The head into `request`, and past the body.
-static void read_request(int connection, char *request)
-{
-    size_t used = 0, rest = 0;
-    char *body = NULL;
-    while (body == NULL && used < REQUEST_BYTES - 1) {
-        ssize_t got = recv(connection, request + used, REQUEST_BYTES - 1 - used, 0);
-        if (got <= 0) {
-            break;
-        }
-        used += (size_t)got;
-        request[used] = '\0';
-        body = strstr(request, "\r\n\r\n");
-    }
-    if (body != NULL) {
-        const char *length = strstr(request, "Content-Length: ");
-        size_t had = used - (size_t)(body + 4 - request);
-        rest = (length != NULL && length < body ? strtoul(length + 16, NULL, 10) : 0) - had;
-        body[2] = '\0';
-    }
-    char *scratch = malloc(REQUEST_BYTES);
-    while (rest > 0) {
-        ssize_t got = recv(connection, scratch, REQUEST_BYTES, 0);
-        if (got <= 0) {
-            break;
-        }
-        rest -= (size_t)got;
-    }
-    free(scratch);
-}
-
-static void give(const struct script *script, int connection, const char *answer)
-{
-    char text[1024];
-    (void)snprintf(text, sizeof text, "%s", answer);
-    char *place = strstr(text, "MARK");
-    if (place != NULL) {
-        char rest[512];
-        (void)snprintf(rest, sizeof rest, "%s", place + 4);
-        (void)snprintf(place, sizeof text - (size_t)(place - text), "%s%s", script->mark, rest);
-    }
-    (void)send(connection, text, strlen(text), MSG_NOSIGNAL);
-}
-
-static void *serve(void *context)
-{
-    struct script *script = context;
-    char *request = malloc(REQUEST_BYTES);
-    for (size_t i = 0; i < script->answer_count; i++) {
-        int connection = accept(script->listener, NULL, NULL);
-        if (connection < 0) {
-            break;
-        }
-        read_request(connection, request);
-        (void)snprintf(script->first_lines[i], sizeof script->first_lines[i], "%.*s",
-                       (int)strcspn(request, "\r"), request);
-        const char *mark = strstr(request, "x-amz-meta-k2-put: ");
-        if (mark != NULL) {
-            memcpy(script->mark, mark + 19, 32);
-        }
-        script->served++;
-        give(script, connection, script->answers[i]);
-        close(connection);
-    }
-    free(request);
-    return NULL;
-}
-
-static void script_start(struct script *script, const char *const *answers)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    *script = (struct script){.listener = socket(AF_INET, SOCK_STREAM, 0)};
-    while (script->answer_count < MOST_ANSWERS && answers[script->answer_count] != NULL) {
-        script->answers[script->answer_count] = answers[script->answer_count];
-        script->answer_count++;
-    }
-    assert_int_equal(bind(script->listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(script->listener, 8), 0);
-    assert_int_equal(getsockname(script->listener, (struct sockaddr *)&address, &size), 0);
-    (void)snprintf(script->endpoint, sizeof script->endpoint, "http://127.0.0.1:%u",
-                   ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&script->thread, NULL, serve, script), 0);
-}
-
-static void script_stop(struct script *script)
-{
-    (void)shutdown(script->listener, SHUT_RDWR); // wakes a server that nobody asks any more
-    assert_int_equal(pthread_join(script->thread, NULL), 0);
-    close(script->listener);
-}
 
 static struct k2_object_store open_store(const char *endpoint)
 {
@@ -235,7 +126,7 @@ static enum k2_status operate(enum operation operation, struct k2_object_store *
 static const struct {
     const char *name;
     enum operation operation;
-    const char *answers[MOST_ANSWERS + 1];
+    const char *answers[MOST_SCRIPTED_ANSWERS + 1];
     enum k2_status status;
     size_t served;
     const char *words; // of the error
@@ -308,19 +199,19 @@ static void answers_mean_what_they_say(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LENGTH(answers); i++) {
-        struct script script;
+        struct scripted_server server;
         struct k2_error error = {.text = ""};
         struct k2_buffer out;
         k2_buffer_init(&out, 1 << 20);
-        script_start(&script, answers[i].answers);
-        struct k2_object_store store = open_store(script.endpoint);
+        scripted_server_start(&server, answers[i].answers);
+        struct k2_object_store store = open_store(server.url);
         enum k2_status status = operate(answers[i].operation, &store, &out, &error);
         k2_object_store_close(&store);
-        script_stop(&script);
-        if (status != answers[i].status || script.served != answers[i].served ||
+        scripted_server_stop(&server);
+        if (status != answers[i].status || server.served != answers[i].served ||
             (answers[i].words != NULL && strstr(error.text, answers[i].words) == NULL)) {
             fail_msg("%s: %s after %zu answers: %s", answers[i].name, k2_status_name(status),
-                     script.served, error.text);
+                     server.served, error.text);
         }
         if (answers[i].operation == GET && status == K2_OK) {
             assert_true(k2_slice_equal(k2_buffer_slice(&out), k2_slice_of("abcd")));
