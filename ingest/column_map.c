@@ -40,6 +40,7 @@ struct k2_column_map {
     char *path; // pattern of file names, or NULL
     char *date_template, *date_format;
     struct k2_time_zone *zone;
+    char *sequence_texts[K2_MAP_SEQUENCE_COUNT]; // or NULL
 };
 
 struct line {
@@ -154,6 +155,14 @@ static enum k2_status read_others(struct line *line)
     }
     line->map->ignores_others = true;
     return K2_OK;
+}
+
+static enum k2_status read_sequence(struct line *line)
+{
+    enum k2_map_sequence member = line->words[0][0] == 's'   ? K2_MAP_SEQUENCE
+                                  : line->words[0][0] == 'e' ? K2_MAP_EPOCH_RULE
+                                                             : K2_MAP_DOMAIN;
+    return copy_text(line, &line->map->sequence_texts[member], line->words[1]);
 }
 
 static enum k2_status read_path(struct line *line)
@@ -318,17 +327,13 @@ static enum k2_status read_line(struct line *line)
         const char *word;
         enum k2_status (*read)(struct line *line);
     } directives[] = {
-        {"table", read_table},
-        {"header", read_header},
-        {"separator", read_separator},
-        {"zone", read_zone},
-        {"fields", read_range},
-        {"others", read_others},
-        {"path", read_path},
-        {"date", read_date},
-        {"set", read_constant},
-        {"field", read_field},
-        {"translate", read_translations},
+        {"table", read_table},         {"header", read_header},
+        {"separator", read_separator}, {"zone", read_zone},
+        {"fields", read_range},        {"others", read_others},
+        {"path", read_path},           {"sequence", read_sequence},
+        {"epoch", read_sequence},      {"domain", read_sequence},
+        {"date", read_date},           {"set", read_constant},
+        {"field", read_field},         {"translate", read_translations},
     };
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
         if (strcmp(directives[i].word, line->words[0]) == 0) {
@@ -519,6 +524,9 @@ void k2_column_map_destroy(struct k2_column_map *map)
     k2_free(map->date_template);
     k2_free(map->date_format);
     k2_time_zone_destroy(map->zone);
+    for (size_t i = 0; i < K2_MAP_SEQUENCE_COUNT; i++) {
+        k2_free(map->sequence_texts[i]);
+    }
     k2_free(map->name);
     k2_free(map);
 }
@@ -542,6 +550,11 @@ const struct k2_map_field *k2_column_map_fields(const struct k2_column_map *map,
 {
     *count = map->field_count;
     return map->fields;
+}
+
+const char *k2_column_map_sequence(const struct k2_column_map *map, enum k2_map_sequence member)
+{
+    return map->sequence_texts[member];
 }
 
 const struct k2_time_zone *k2_column_map_zone(const struct k2_column_map *map)

@@ -64,6 +64,15 @@ const struct k2_map_field *k2_column_map_fields(const struct k2_column_map *map,
 const struct k2_time_zone *k2_column_map_zone(const struct k2_column_map *map);
 void k2_column_map_field_range(const struct k2_column_map *map, size_t *min, size_t *max);
 
+// What the map says of sequences (ingest/sequence_rule.h), as texts; NULL: nothing.
+enum k2_map_sequence {
+    K2_MAP_SEQUENCE = 0,
+    K2_MAP_EPOCH_RULE,
+    K2_MAP_DOMAIN,
+    K2_MAP_SEQUENCE_COUNT,
+};
+const char *k2_column_map_sequence(const struct k2_column_map *map, enum k2_map_sequence member);
+
 // What the map says about all rows of one file, from its name. Texts are owned by the caller's
 // struct and freed with k2_map_constants_deinit.
 struct k2_map_constants {

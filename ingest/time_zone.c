@@ -213,3 +213,17 @@ bool k2_time_zone_to_utc(const struct k2_time_zone *zone, int64_t local_s, int64
     }
     return false;
 }
+
+int64_t k2_time_zone_to_local(const struct k2_time_zone *zone, int64_t utc_s)
+{
+    size_t low = 0, high = zone->interval_count;
+    while (high - low > 1) { // the last interval that begins at or before the instant
+        size_t middle = low + (high - low) / 2;
+        if (zone->intervals[middle].begin_s <= utc_s) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return utc_s + zone->intervals[low].offset_s;
+}

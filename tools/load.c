@@ -7,6 +7,7 @@
 #include "format/base/alloc.h"
 #include "ingest/dead_letter.h"
 #include "ingest/row_source.h"
+#include "ingest/sequence_rule.h"
 #include "tools/commands.h"
 #include "tools/file_text.h"
 #include "tools/progress.h"
@@ -20,9 +21,9 @@ struct load {
     struct k2_row_batch *batch;
     struct k2_dead_letters *letters;
     struct k2_progress progress;
-    FILE *rejects; // NULL: not asked for
-    bool dense;
-    uint64_t letters_rejected; // rejects that wait with `letters`
+    FILE *rejects;                 // NULL: not asked for
+    struct k2_sequence_rule *rule; // NULL: as the files are
+    uint64_t letters_rejected;     // rejects that wait with `letters`
     uint64_t rows_stored, rows_duplicate, rows_rejected, snapshot;
     uint64_t rows_rejected_durable; // those of rows_rejected that a commit has
 };
@@ -69,8 +70,7 @@ static enum k2_status flush_rejects(struct load *load, struct k2_error *error)
 }
 
 // Commits `batch` (may be NULL) with the letters that wait.
-static enum k2_status commit(struct load *load, const struct k2_row_batch *batch,
-                             struct k2_error *error)
+static enum k2_status commit(struct load *load, struct k2_row_batch *batch, struct k2_error *error)
 {
     struct k2_commit *commit = NULL;
     struct k2_commit_outcome outcome = {0};
@@ -78,11 +78,13 @@ static enum k2_status commit(struct load *load, const struct k2_row_batch *batch
     if (status != K2_OK) {
         return status;
     }
-    if (batch != NULL) {
-        enum k2_numbering numbering = k2_row_source_numbering(load->source);
-        bool dense = load->dense && numbering == K2_NUMBERING_SPARSE;
-        status =
-            k2_commit_add(commit, batch, dense ? K2_NUMBERING_DENSE : numbering, &outcome, error);
+    struct k2_source source;
+    if (batch != NULL && batch->row_count > 0) {
+        status = k2_sequence_rule_apply(load->rule, k2_row_source_numbering(load->source),
+                                        load->engine, load->table, batch, &source, error);
+        if (status == K2_OK) {
+            status = k2_commit_add_from(commit, batch, &source, &outcome, error);
+        }
     }
     const char *file = k2_row_source_file(load->source);
     if (status == K2_OK) {
@@ -203,6 +205,30 @@ static enum k2_status find_table(struct load *load, struct k2_error *error)
     return status;
 }
 
+// What the command line says of sequences counts more than the map.
+static enum k2_status read_rule(struct load *load, struct k2_error *error)
+{
+    struct k2_sequence_texts texts = {0};
+    const struct {
+        const char *option, **text, **name, *option_name, *map_name;
+        enum k2_map_sequence member;
+    } members[] = {
+        {"sequence", &texts.sequence, &texts.sequence_name, "--sequence", "map: sequence",
+         K2_MAP_SEQUENCE},
+        {"epoch", &texts.epoch, &texts.epoch_name, "--epoch", "map: epoch", K2_MAP_EPOCH_RULE},
+        {"domain", &texts.domain, &texts.domain_name, "--domain", "map: domain", K2_MAP_DOMAIN},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        const char *given = k2_cli_value(load->cli, members[i].option);
+        const char *mapped =
+            load->map == NULL ? NULL : k2_column_map_sequence(load->map, members[i].member);
+        bool by_map = given == NULL && mapped != NULL;
+        *members[i].text = by_map ? mapped : given;
+        *members[i].name = by_map ? members[i].map_name : members[i].option_name;
+    }
+    return k2_sequence_rule_parse(&load->rule, &texts, load->table->schema, error);
+}
+
 static enum k2_status open_source(struct load *load, const char **paths, struct k2_error *error)
 {
     const char *map = k2_cli_value(load->cli, "map");
@@ -229,6 +255,9 @@ static enum k2_status open_source(struct load *load, const char **paths, struct 
         .reject = reject,
         .reject_context = load,
     };
+    if (status == K2_OK) {
+        status = read_rule(load, error);
+    }
     return status == K2_OK ? k2_row_source_open(&load->source, &options, error) : status;
 }
 
@@ -280,6 +309,7 @@ static void close_load(struct load *load)
 {
     k2_row_source_close(load->source);
     k2_column_map_destroy(load->map);
+    k2_sequence_rule_destroy(load->rule);
     k2_row_batch_destroy(load->batch);
     k2_dead_letters_destroy(load->letters);
     k2_engine_close(load->engine);
@@ -347,7 +377,7 @@ static enum k2_status check_files(struct k2_cli *cli, struct k2_error *error)
 static enum k2_exit run(struct k2_cli *cli)
 {
     static const char *const formats[] = {"table", "json", NULL};
-    static const char *const sequences[] = {"sparse", "dense", NULL};
+    static const char *const sequences[] = {"sparse", "dense", "ordinal", NULL};
     size_t format = 0, sequence = 0;
     struct k2_error error;
     struct load load = {.cli = cli};
@@ -360,7 +390,6 @@ static enum k2_exit run(struct k2_cli *cli)
     if (status == K2_OK) {
         status = check_files(cli, &error);
     }
-    load.dense = sequence == 1;
     if (status == K2_OK) {
         status = run_load(&load, paths, &error);
     }
@@ -392,7 +421,12 @@ const struct k2_command k2_command_load = {
             {"currency", "C", "of rows that do not name one", false},
             {"map", "FILE", "how fields become columns (see tools/maps)", false},
             {"schema", "FILE", "declares the table, or a newer version of it (Avro)", false},
-            {"sequence", "sparse|dense", "dense: the venue counts every event; sparse else", false},
+            {"sequence", "sparse|dense|ordinal",
+             "dense: the source counts every event; sparse if rows have a sequence, else ordinal",
+             false},
+            {"epoch", "RULE",
+             "where numbers begin anew: constant, date:ZONE[:HH:MM], field:COLUMN, detect", false},
+            {"domain", "COLUMN,...", "what a dense source counts: instrument unless given", false},
             {"delete", NULL, "rows name keys to delete, unless their field _op says put", false},
             {"ignore-unknown", NULL, "skip fields that are no column", false},
             {"rejects", "FILE", "rows that were not stored: file,line,reason,raw", false},

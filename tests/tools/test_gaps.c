@@ -123,6 +123,90 @@ static void gaps_open_close_and_are_remembered(void **state)
     test_folder_remove(folder);
 }
 
+#define DENSE "--table trades --sequence dense"
+
+static void numbers_begin_anew_by_rule(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        // by date: 2024-01-02T22:30Z is still the trading day of the 2nd in Chicago, 23:30Z is not
+        {"load @dates.csv " DENSE " --epoch date:America/Chicago:17:00", 0, "4 stored", ""},
+        {"query --table trades --fields epoch,sequence --format csv", 0,
+         "epoch,sequence\n19724,1\n19724,2\n19725,1\n19725,3\n", "complete=false gaps=1"},
+        {GAPS " --format csv", 0, COLUMNS "X,A,19725,2,2,", ""},
+        {"load @dates.csv " DENSE " --epoch date:America/Chicago:17:00", 0, "4 duplicate", ""},
+        // by a column; the number of epoch 7 that came before is another row
+        {"load @field.csv " DENSE " --epoch field:source_sequence --symbol B", 0, "3 stored", ""},
+        {"query --table trades --fields epoch,sequence --symbol B --format csv", 0,
+         "epoch,sequence\n7,1\n7,2\n8,1\n", "complete=true gaps=0"},
+        // found out: numbers fall back after two hours of silence, and old rows come again
+        {"load @reset.csv " DENSE " --epoch detect --symbol C", 0, "5 stored", ""},
+        {"query --table trades --fields epoch,sequence --symbol C --format csv", 0,
+         "epoch,sequence\n0,100\n0,101\n0,102\n1,1\n1,2\n", "complete=true gaps=0"},
+        {"load @replay.csv " DENSE " --epoch detect --symbol C", 0, "1 stored, 3 duplicate", ""},
+        {"query --table trades --fields epoch,sequence --symbol C --format csv", 0,
+         "epoch,sequence\n0,100\n0,101\n0,102\n1,1\n1,2\n1,3\n", "complete=true gaps=0"},
+        // counters of a channel: what is missing there may be of either symbol
+        {"load @channel.csv --table quotes --sequence dense --domain exchange,currency", 0,
+         "4 stored", ""},
+        {"gaps --table quotes --format csv --time ns", 0,
+         "snapshot,closed_snapshot,domain\nX,,0,12,12,20,30,", ""},
+        {"gaps --table quotes --format csv --symbol B", 0, ",\"exchange=X,currency=one\"\n", ""},
+        {"query --table quotes --fields sequence --symbol A --format csv", 0, "sequence\n10\n13\n",
+         "complete=false gaps=1"},
+        {"query --table quotes --fields sequence --symbol B --format csv", 0, "sequence\n11\n",
+         "complete=false gaps=1"},
+        {"query --table quotes --fields sequence --symbol C --format csv", 0, "sequence\n50\n",
+         "complete=true gaps=0"},
+        {"load @channel.csv --table quotes --map @channel.map", 0, "4 duplicate", ""},
+        {"load @late_channel.csv --table quotes --map @channel.map", 0, "1 stored", ""},
+        {"query --table quotes --fields sequence --symbol A --format csv", 0, "sequence\n10\n13\n",
+         "complete=true gaps=0"},
+        {"load @dates.csv --table trades --sequence some", 2, "", "--sequence: `some` is none of"},
+        {"load @dates.csv " DENSE " --epoch never", 2, "", "--epoch: `never` is not known"},
+        {"load @dates.csv " DENSE " --epoch date:Nowhere", 2, "", "--epoch: time zone Nowhere"},
+        {"load @dates.csv " DENSE " --epoch date:UTC:25:00", 2, "", "--epoch: `25:00` is no time"},
+        {"load @dates.csv " DENSE " --epoch field:price", 2, "",
+         "--epoch: table trades has no col"},
+        {"load @dates.csv " DENSE " --domain nothing", 2, "", "--domain: `nothing` is not instr"},
+        {"load @dates.csv --table trades --domain side", 2, "", "--domain: is of dense sources"},
+        {"load @dates.csv --table trades --epoch detect", 2, "", "--epoch: is of dense sources"},
+        {"load @dates.csv --table trades --sequence ordinal", 2, "", "the rows have a sequence"},
+        {"load @plain.csv " DENSE, 2, "", "--sequence: the rows have no sequence"},
+        {NULL, 0, NULL, NULL},
+    };
+#define SHORT "exchange,timestamp,sequence,price,quantity"
+    static const struct {
+        const char *name, *text;
+    } files[] = {
+        {"dates.csv", HEADER "X,A,2024-01-02T22:00:00Z,1,1,1\nX,A,2024-01-02T22:30:00Z,2,1,1\n"
+                             "X,A,2024-01-02T23:30:00Z,1,1,1\nX,A,2024-01-03T22:59:59Z,3,1,1\n"},
+        {"field.csv", SHORT ",source_sequence\nX,1,1,1,1,7\nX,2,2,1,1,7\nX,3,1,1,1,8\n"},
+        {"reset.csv", SHORT "\nX,2024-01-01T00:00:00Z,100,1,1\nX,2024-01-01T02:00:00Z,1,1,1\n"
+                            "X,2024-01-01T00:00:02Z,102,1,1\nX,2024-01-01T02:00:01Z,2,1,1\n"
+                            "X,2024-01-01T00:00:01Z,101,1,1\n"},
+        {"replay.csv", SHORT "\nX,2024-01-01T00:00:00Z,100,1,1\nX,2024-01-01T00:00:01Z,101,1,1\n"
+                             "X,2024-01-01T02:00:00Z,1,1,1\nX,2024-01-01T02:00:03Z,3,1,1\n"},
+        {"channel.csv", "exchange,symbol,timestamp,sequence,currency\nX,A,10,10,one\n"
+                        "X,B,20,11,one\nX,A,30,13,one\nX,C,30,50,two\n"},
+        {"late_channel.csv", "exchange,symbol,timestamp,sequence,currency\nX,C,25,12,one\n"},
+        {"channel.map", "header names\nsequence dense\ndomain exchange,currency\n"
+                        "field exchange exchange\nfield symbol symbol\n"
+                        "field timestamp timestamp ns\nfield sequence sequence\n"
+                        "field currency currency\n"},
+        {"plain.csv", "exchange,symbol,timestamp,price,quantity\nX,Z,1,1,1\n"},
+    };
+    char folder[TEST_PATH_BYTES];
+    test_folder_make(folder);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        write_file(folder, files[i].name, files[i].text);
+    }
+    for (size_t i = 0; steps[i].line != NULL; i++) {
+        run_step(folder, &steps[i]);
+    }
+    test_folder_remove(folder);
+}
+
 #define BINANCE "../shared/data/binance-csv/test_"
 #define SPOT "_binance_trade_stream_spot_trxusdt_04-03-2025.csv"
 #define COIN "_binance_trade_stream_coin_m_futures_trxusd_perp_04-03-2025.csv"
@@ -171,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gaps_open_close_and_are_remembered),
+        cmocka_unit_test(numbers_begin_anew_by_rule),
         cmocka_unit_test(recorded_trades_are_whole_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
