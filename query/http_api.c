@@ -27,18 +27,24 @@ struct k2_http_api {
 
 // ---- handlers of this file ----------------------------------------------------------------------
 
-static k2_http_handler get_root, get_health, get_metrics, get_newest_first, get_in_order;
+static k2_http_handler get_root, get_health, get_metrics, get_newest_first, get_in_order, get_asof;
 
 static enum k2_status get_newest_first(const struct k2_http_context *context,
                                        struct k2_http_response *response, struct k2_error *error)
 {
-    return k2_http_rows(context, true, response, error);
+    return k2_http_rows(context, K2_HTTP_ROWS_NEWEST_FIRST, response, error);
 }
 
 static enum k2_status get_in_order(const struct k2_http_context *context,
                                    struct k2_http_response *response, struct k2_error *error)
 {
-    return k2_http_rows(context, false, response, error);
+    return k2_http_rows(context, K2_HTTP_ROWS_IN_ORDER, response, error);
+}
+
+static enum k2_status get_asof(const struct k2_http_context *context,
+                               struct k2_http_response *response, struct k2_error *error)
+{
+    return k2_http_rows(context, K2_HTTP_ROWS_WITH_QUOTES, response, error);
 }
 
 // ---- routes
@@ -59,6 +65,7 @@ static const struct route routes[] = {
     {"/v1/trades", get_newest_first, "trades", false},
     {"/v1/quotes", get_newest_first, "quotes", false},
     {"/v1/book", get_in_order, "book", false},
+    {"/v1/asof", get_asof, "trades", false},
     {"/v1/tables", k2_http_get_tables, NULL, false},
     {"/v1/tables/{table}/rows", get_in_order, NULL, false},
     {"/v1/instruments", k2_http_get_instruments, NULL, false},

@@ -163,12 +163,13 @@ static enum k2_status open_body(const struct k2_http_context *context,
     return k2_range_query_open(&body->query, context->engine, range, error);
 }
 
-enum k2_status k2_http_rows(const struct k2_http_context *context, bool newest_first,
+enum k2_status k2_http_rows(const struct k2_http_context *context, enum k2_http_rows_kind kind,
                             struct k2_http_response *response, struct k2_error *error)
 {
     struct k2_range_request range = {
         .format = format_of_accept(context->request->accept),
-        .order = newest_first ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME,
+        .order = kind == K2_HTTP_ROWS_NEWEST_FIRST ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME,
+        .with_quotes = kind == K2_HTTP_ROWS_WITH_QUOTES,
         .page_limit = PAGE_ROWS,
         .page_limit_max = PAGE_ROWS_MAX,
         .memory_bytes = context->options->scan_memory_bytes,

@@ -12,6 +12,7 @@
 #include "query/range_text.h"
 
 enum {
+    QUOTE_COLUMNS = 5,
     HASHED_BYTES = 1 << 20, // ceiling of the text that a cursor's hash covers
     GAPS_SHOWN = 100,
     GAPS_BYTES = 1 << 20,
@@ -23,6 +24,11 @@ struct k2_range_query {
     struct k2_instrument_selection instruments;
     struct k2_scan_request scan_request;
     struct k2_scan *scan;
+    struct k2_asof *asof; // in place of the scan
+    // Of an as-of join: columns of the quotes. Their indexes follow those of the table's columns.
+    const struct k2_table *quotes; // NULL: no join
+    struct k2_column quote_columns[QUOTE_COLUMNS];
+    size_t quote_indexes[QUOTE_COLUMNS];
     struct k2_row_encoder *encoder;
     const struct k2_column **columns; // wanted, owned array
     size_t *indexes;                  // of the scan: wanted, then what the cursor needs
@@ -78,6 +84,10 @@ static enum k2_status read_style(struct k2_range_query *self,
         self->scan_request.order =
             k2_range_text_is(order, "desc") ? K2_ORDER_TIME_DESCENDING : K2_ORDER_TIME;
     }
+    if (request->with_quotes && self->scan_request.order != K2_ORDER_TIME) {
+        return k2_fail(error, K2_BAD_REQUEST, "%s: an as-of join goes up in time: asc alone",
+                       order->name);
+    }
     self->style.sorted_by = self->table->schema;
     self->style.descending = self->scan_request.order == K2_ORDER_TIME_DESCENDING;
     self->style.large_groups = request->large_groups;
@@ -86,10 +96,58 @@ static enum k2_status read_style(struct k2_range_query *self,
 
 // ---- columns ------------------------------------------------------------------------------------
 
+static const struct {
+    const char *name, *column;
+} quote_columns[QUOTE_COLUMNS] = {{"quote_timestamp", "timestamp"},
+                                  {"bid_price", "bid_price"},
+                                  {"bid_quantity", "bid_quantity"},
+                                  {"ask_price", "ask_price"},
+                                  {"ask_quantity", "ask_quantity"}};
+
+static enum k2_status find_quotes(struct k2_range_query *self, struct k2_error *error)
+{
+    self->quotes = k2_engine_table(self->engine, k2_slice_of("quotes"));
+    if (self->quotes == NULL) {
+        return k2_fail(error, K2_NOT_FOUND, "there is no table `quotes`");
+    }
+    const struct k2_schema *schema = self->quotes->schema;
+    for (size_t i = 0; i < QUOTE_COLUMNS; i++) {
+        int index = k2_schema_find(schema, k2_slice_of(quote_columns[i].column));
+        if (index < 0) {
+            return k2_fail(error, K2_NOT_FOUND, "table quotes has no column `%s`",
+                           quote_columns[i].column);
+        }
+        self->quote_indexes[i] = (size_t)index;
+        self->quote_columns[i] = schema->columns[index];
+        self->quote_columns[i].name = quote_columns[i].name;
+        self->quote_columns[i].nullable = true;
+    }
+    return K2_OK;
+}
+
+// A column by its index, those of the quotes behind those of the table.
+static const struct k2_column *column_at(const struct k2_range_query *self, size_t index)
+{
+    size_t count = self->table->schema->column_count;
+    return index < count ? &self->table->schema->columns[index]
+                         : &self->quote_columns[index - count];
+}
+
+static int find_column(const struct k2_range_query *self, struct k2_slice name)
+{
+    int index = k2_schema_find(self->table->schema, name);
+    for (size_t i = 0; index < 0 && self->quotes != NULL && i < QUOTE_COLUMNS; i++) {
+        if (k2_slice_equal(k2_slice_of(quote_columns[i].name), name)) {
+            index = (int)(self->table->schema->column_count + i);
+        }
+    }
+    return index;
+}
+
 static enum k2_status add_field(struct k2_range_query *self, const struct k2_range_text *text,
                                 struct k2_slice name, struct k2_error *error)
 {
-    int index = k2_schema_find(self->table->schema, name);
+    int index = find_column(self, name);
     if (index < 0) {
         return k2_fail(error, K2_BAD_REQUEST, "%s: table %s has no column `%.*s`", text->name,
                        self->table->schema->table, (int)name.size_bytes, (const char *)name.data);
@@ -101,7 +159,7 @@ static enum k2_status add_field(struct k2_range_query *self, const struct k2_ran
         }
     }
     self->indexes[self->column_count] = (size_t)index;
-    self->columns[self->column_count++] = &self->table->schema->columns[index];
+    self->columns[self->column_count++] = column_at(self, (size_t)index);
     return K2_OK;
 }
 
@@ -128,8 +186,8 @@ static enum k2_status add_named_fields(struct k2_range_query *self,
 static enum k2_status choose_columns(struct k2_range_query *self,
                                      const struct k2_range_request *request, struct k2_error *error)
 {
-    const struct k2_schema *schema = self->table->schema;
-    size_t room = schema->column_count + K2_KEY_COLUMN_COUNT;
+    size_t all = self->table->schema->column_count + (self->quotes != NULL ? QUOTE_COLUMNS : 0);
+    size_t room = all + K2_KEY_COLUMN_COUNT;
     self->columns = k2_alloc_zero(room, sizeof *self->columns);
     self->indexes = k2_alloc_zero(room, sizeof *self->indexes);
     if (self->columns == NULL || self->indexes == NULL) {
@@ -142,11 +200,11 @@ static enum k2_status choose_columns(struct k2_range_query *self,
             return status;
         }
     } else {
-        for (size_t i = 0; i < schema->column_count; i++) {
+        for (size_t i = 0; i < all; i++) {
             self->indexes[i] = i;
-            self->columns[i] = &schema->columns[i];
+            self->columns[i] = column_at(self, i);
         }
-        self->column_count = schema->column_count;
+        self->column_count = all;
     }
     self->index_count = self->column_count;
     for (size_t key = 0; self->paged && key < K2_KEY_COLUMN_COUNT; key++) {
@@ -175,6 +233,7 @@ static enum k2_status hash_query(struct k2_range_query *self,
     k2_buffer_init(&text, HASHED_BYTES);
     k2_put_bytes(&text, k2_engine_store_id(self->engine), 16);
     k2_put_u8(&text, (uint8_t)self->scan_request.order);
+    k2_put_u8(&text, request->with_quotes);
     for (size_t i = 0; i < sizeof bound / sizeof bound[0]; i++) {
         const struct k2_range_text *parameter = &request->texts[bound[i]];
         k2_put_u8(&text, parameter->given);
@@ -233,6 +292,9 @@ static enum k2_status read_texts(struct k2_range_query *self,
     const struct k2_range_text *texts = request->texts;
     enum k2_status status =
         k2_range_text_table(&texts[K2_RANGE_TABLE], self->engine, &self->table, error);
+    if (status == K2_OK && request->with_quotes) {
+        status = find_quotes(self, error);
+    }
     if (status == K2_OK) {
         status = read_format(self, request, error);
     }
@@ -294,6 +356,27 @@ static enum k2_status ask_ledger(struct k2_range_query *self, struct k2_error *e
     return status;
 }
 
+static enum k2_status open_join(struct k2_range_query *self, struct k2_error *error)
+{
+    struct k2_asof_column *columns = k2_alloc_zero(self->index_count, sizeof *columns);
+    if (columns == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory");
+    }
+    size_t count = self->table->schema->column_count;
+    for (size_t i = 0; i < self->index_count; i++) {
+        columns[i].right = self->indexes[i] >= count;
+        columns[i].column =
+            columns[i].right ? self->quote_indexes[self->indexes[i] - count] : self->indexes[i];
+    }
+    const struct k2_asof_request join = {.left = self->scan_request,
+                                         .right = self->quotes,
+                                         .columns = columns,
+                                         .column_count = self->index_count};
+    enum k2_status status = k2_asof_open(self->engine, &join, &self->asof, error);
+    k2_free(columns);
+    return status;
+}
+
 static enum k2_status open_scan(struct k2_range_query *self, const struct k2_range_request *request,
                                 struct k2_error *error)
 {
@@ -311,9 +394,12 @@ static enum k2_status open_scan(struct k2_range_query *self, const struct k2_ran
         scan->instruments = self->instruments.instruments;
         scan->instrument_count = self->instruments.instrument_count;
     }
-    enum k2_status status = k2_scan_open(self->engine, scan, &self->scan, error);
+    enum k2_status status = self->quotes != NULL
+                                ? open_join(self, error)
+                                : k2_scan_open(self->engine, scan, &self->scan, error);
     if (status == K2_OK) {
-        self->snapshot = k2_scan_snapshot(self->scan);
+        self->snapshot =
+            self->asof != NULL ? k2_asof_snapshot(self->asof) : k2_scan_snapshot(self->scan);
     }
     self->scan_request = (struct k2_scan_request){0}; // what it points to ends here
     k2_instrument_selection_close(&self->instruments);
@@ -383,6 +469,7 @@ void k2_range_query_close(struct k2_range_query *query)
         return;
     }
     k2_scan_close(query->scan);
+    k2_asof_close(query->asof);
     k2_row_encoder_destroy(query->encoder);
     k2_instrument_selection_close(&query->instruments);
     k2_buffer_deinit(&query->gaps);
@@ -437,7 +524,9 @@ static enum k2_status pull(struct k2_range_query *self, struct k2_error *error)
         self->ended = true;
         return K2_OK;
     }
-    enum k2_status status = k2_scan_next(self->scan, &self->vectors, &self->vector_rows, error);
+    enum k2_status status =
+        self->asof != NULL ? k2_asof_next(self->asof, &self->vectors, &self->vector_rows, error)
+                           : k2_scan_next(self->scan, &self->vectors, &self->vector_rows, error);
     self->ended = status == K2_OK && self->vector_rows == 0;
     return status;
 }

@@ -4,6 +4,7 @@
 // pulled: it reads no further than the bytes that were asked for. The engine outlives it.
 #pragma once
 
+#include "engine/asof.h"
 #include "engine/completeness.h"
 #include "engine/scan.h"
 #include "query/encode/row_encoder.h"
@@ -17,6 +18,7 @@ struct k2_range_request {
     uint64_t page_limit;     // of a paged answer: the limit of format json, and its ceiling
     uint64_t page_limit_max; // 0: answers are not paged
     size_t memory_bytes;     // ceiling of the scan's row data; 0: its default
+    bool with_quotes;        // as-of join: each row with the quote in force at it
     bool large_groups;       // of Parquet: row groups for files, else for answers that stream
 };
 

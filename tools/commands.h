@@ -15,6 +15,7 @@ extern const struct k2_command k2_command_load;
 extern const struct k2_command k2_command_produce;
 extern const struct k2_command k2_command_simulate;
 extern const struct k2_command k2_command_query;
+extern const struct k2_command k2_command_asof;
 extern const struct k2_command k2_command_export;
 extern const struct k2_command k2_command_snapshots;
 extern const struct k2_command k2_command_tag;

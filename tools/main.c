@@ -11,6 +11,7 @@ int main(int argument_count, char **arguments)
         &k2_command_simulate,
         &k2_command_serve,
         &k2_command_query,
+        &k2_command_asof,
         &k2_command_export,
         &k2_command_snapshots,
         &k2_command_tag,

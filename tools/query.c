@@ -1,13 +1,6 @@
-#include <stdio.h>
-
-#include "query/http_client.h"
 #include "tools/commands.h"
 #include "tools/range_options.h"
-
-enum {
-    PIECE_BYTES = 256 << 10,
-    PIECE_CEILING_BYTES = 1 << 30,
-};
+#include "tools/range_run.h"
 
 static const struct k2_option options[] = {
     K2_OPTION_DATA,
@@ -19,27 +12,6 @@ static const struct k2_option options[] = {
     {"numbers", "string|float", "decimals in JSON; string unless given", false},
     {0},
 };
-
-static enum k2_status print_rows(struct k2_cli *cli, struct k2_range_query *query,
-                                 struct k2_error *error)
-{
-    struct k2_buffer piece;
-    k2_buffer_init(&piece, PIECE_CEILING_BYTES);
-    enum k2_status status = K2_OK;
-    for (bool done = false; status == K2_OK && !done;) {
-        k2_buffer_clear(&piece);
-        status = k2_range_query_next(query, PIECE_BYTES, &piece, &done, error);
-        if (status == K2_OK && done &&
-            strcmp(k2_range_query_summary(query).format->name, "json") == 0) {
-            k2_put_u8(&piece, '\n');
-        }
-        if (status == K2_OK) {
-            status = k2_cli_write(cli, k2_buffer_slice(&piece), error);
-        }
-    }
-    k2_buffer_deinit(&piece);
-    return status == K2_OK ? k2_cli_flush(cli, error) : status;
-}
 
 // ---- from a server
 // --------------------------------------------------------------------------------
@@ -108,8 +80,7 @@ static enum k2_status ask_server(struct k2_cli *cli, struct k2_http_result *resu
     return status == K2_OK ? k2_cli_flush(cli, error) : status;
 }
 
-// ---- from the store
-// -------------------------------------------------------------------------------
+// ---- from the store -----------------------------------------------------------------------------
 
 static enum k2_status ask_store(struct k2_cli *cli, struct k2_http_result *result,
                                 struct k2_error *error)
@@ -117,29 +88,7 @@ static enum k2_status ask_store(struct k2_cli *cli, struct k2_http_result *resul
     struct k2_range_option_names names;
     struct k2_range_request request = {.format = k2_row_format_find(k2_slice_of("table"))};
     k2_range_options_read(cli, true, &names, &request);
-    struct k2_engine *engine = NULL;
-    struct k2_range_query *query = NULL;
-    enum k2_status status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_READ, error);
-    if (status == K2_OK) {
-        status = k2_range_query_open(&query, engine, &request, error);
-        if (status == K2_BAD_REQUEST || status == K2_NOT_FOUND) {
-            k2_error_annotate(error, "query");
-        }
-    }
-    if (status == K2_OK) {
-        status = print_rows(cli, query, error);
-    }
-    if (status == K2_OK) {
-        struct k2_range_summary summary = k2_range_query_summary(query);
-        *result = (struct k2_http_result){.rows = summary.rows,
-                                          .snapshot = summary.snapshot,
-                                          .gap_count = summary.completeness.gap_count};
-        (void)snprintf(result->complete, sizeof result->complete, "%s",
-                       k2_complete_name(summary.completeness.complete));
-    }
-    k2_range_query_close(query);
-    k2_engine_close(engine);
-    return status;
+    return k2_range_run(cli, "query", &request, result, error);
 }
 
 static enum k2_exit run(struct k2_cli *cli)
@@ -160,9 +109,7 @@ static enum k2_exit run(struct k2_cli *cli)
     if (status != K2_OK) {
         return k2_cli_fail(cli, &error);
     }
-    (void)fprintf(stderr, "rows=%llu snapshot=%llu complete=%s gaps=%llu\n",
-                  (unsigned long long)result.rows, (unsigned long long)result.snapshot,
-                  result.complete, (unsigned long long)result.gap_count);
+    k2_range_print_result(&result);
     return K2_EXIT_DONE;
 }
 
