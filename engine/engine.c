@@ -17,6 +17,7 @@
 #include "engine/garbage.h"
 #include "engine/index_records.h"
 #include "engine/ledger_history.h"
+#include "engine/version_count.h"
 #include "engine/volume.h"
 #include "format/base/alloc.h"
 
@@ -288,7 +289,10 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
     if (status == K2_OK) {
         status = k2_garbage_collect(engine, NULL, error);
     }
-    return status == K2_OK ? k2_ledger_recall(engine, error) : status;
+    if (status == K2_OK) {
+        status = k2_ledger_recall(engine, error);
+    }
+    return status == K2_OK ? k2_version_count_refresh(engine, error) : status;
 }
 
 static enum k2_status begin_reading(struct k2_engine *engine, struct k2_error *error)

@@ -14,6 +14,7 @@
 #include "engine/publish.h"
 #include "engine/repair_index.h"
 #include "engine/repair_losses.h"
+#include "engine/version_count.h"
 #include "engine/volume.h"
 #include "format/base/alloc.h"
 #include "format/segment/segment_layout.h"
@@ -358,6 +359,9 @@ static enum k2_status mend(struct repair *self, struct k2_store *store, struct k
     // What is gone is missing from now on: the ledger is made again from the rows that are left.
     if (status == K2_OK && self->gone_count > 0) {
         status = k2_ledger_forget(txn, error);
+        if (status == K2_OK) {
+            status = k2_version_count_forget(txn, error);
+        }
     }
     if (status != K2_OK) {
         k2_store_abort(txn);

@@ -13,6 +13,7 @@
 #include "engine/policy.h"
 #include "engine/publish.h"
 #include "engine/text_arena.h"
+#include "engine/version_count.h"
 #include "format/base/alloc.h"
 
 enum entry_kind {
@@ -639,6 +640,11 @@ static enum k2_status put_domains(struct builder *self, struct k2_error *error)
     return status == K2_OK && any ? k2_ledger_forget(self->txn, error) : status;
 }
 
+static enum k2_status mark_hidden(struct builder *self, struct k2_error *error)
+{
+    return k2_version_count_forget(self->txn, error);
+}
+
 static enum k2_status put_meta(struct builder *self, struct k2_error *error)
 {
     static const uint8_t none[16];
@@ -672,7 +678,7 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
         read_journal, put_tables,  put_groups,  put_commits, put_tags,
-        put_policies, put_domains, put_exports, put_meta,
+        put_policies, mark_hidden, put_domains, put_exports, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {
         status = steps[i](&self, error);

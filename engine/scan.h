@@ -41,8 +41,8 @@ struct k2_scan_request {
     bool with_commit; // one more vector behind the columns: the snapshot that brought each row
     // Only rows that a later snapshot than this brought, 0: all; with K2_ORDER_STORED alone.
     uint64_t commit_after;
-    bool every_version; // also replaced rows and deletions; with_commit, and two more vectors
-                        // behind it: `_op` (enum k2_row_op) and `_until`
+    bool every_version;  // also replaced rows and deletions; with_commit, and two more vectors
+                         // behind it: `_op` (enum k2_row_op) and `_until`
     bool unsorted_only;  // only what no rewrite has sorted yet
     bool fresh;          // check everything anew: for whoever writes what was read
     size_t memory_bytes; // ceiling of the window's row data, default 8 MiB

@@ -118,6 +118,7 @@ static void a_correction_takes_the_place_of_a_row_and_leaves_it_to_older_snapsho
         {ROWS " --as-of 2", 0, FIRST, ""},
         {"repair --data s --from-segments", 0, "", ""},
         {POLICY, 0, "trades            duplicates keep-last", ""},
+        {POLICY "--duplicates keep-first", 2, "", "1 rows that were replaced or deleted"},
         {ROWS, 0, SECOND, ""},
         {ROWS " --as-of 2", 0, FIRST, ""},
         {"check --data s --deep", 0, "", ""},

@@ -1,0 +1,22 @@
+// How many rows of a table the newest snapshot does not show, counted anew: after a repair, when
+// only the segments tell. For the modules of this folder only.
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/store.h"
+
+// In the index: the figures are to be counted at the next start of a writer.
+#define K2_HIDDEN_STALE "hidden_stale"
+
+K2_MUST_CHECK enum k2_status k2_version_count_forget(struct k2_store_txn *txn,
+                                                     struct k2_error *error);
+
+// Counts if the index says so. For a write handle that is being opened.
+K2_MUST_CHECK enum k2_status k2_version_count_refresh(struct k2_engine *engine,
+                                                      struct k2_error *error);
+
+// Rows of `table` that its newest snapshot shows with start <= timestamp < end.
+K2_MUST_CHECK enum k2_status k2_version_count_shown(struct k2_engine *engine,
+                                                    const struct k2_table *table, int64_t start_ns,
+                                                    int64_t end_ns, uint64_t *rows,
+                                                    struct k2_error *error);
