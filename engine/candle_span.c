@@ -13,6 +13,7 @@ void k2_candle_span_deinit(struct k2_candle_span *span)
 {
     k2_block_reader_deinit(&span->blocks);
     k2_free(span->partials);
+    k2_free(span->prices);
     k2_free(span->runs);
     k2_free(span->run_order);
     k2_free(span->run_of);
@@ -31,21 +32,39 @@ static enum k2_status no_memory(struct k2_error *error)
     return k2_fail(error, K2_NO_MEMORY, "candles: out of memory");
 }
 
+static enum k2_status grow_partials(struct k2_candle_span *span, struct k2_error *error)
+{
+    size_t capacity = span->partial_capacity == 0 ? 1024 : span->partial_capacity * 2;
+    if (capacity > UINT32_MAX) {
+        return k2_fail(error, K2_LIMIT, "candles: over 2^32 in one interval");
+    }
+    struct k2_partial_candle *partials = k2_realloc(span->partials, capacity, sizeof *partials);
+    span->partials = partials != NULL ? partials : span->partials;
+    struct k2_partial_price *prices =
+        partials == NULL ? NULL
+                         : k2_realloc(span->prices, capacity * span->price_count, sizeof *prices);
+    if (prices == NULL) {
+        return no_memory(error);
+    }
+    span->prices = prices;
+    span->partial_capacity = capacity;
+    return K2_OK;
+}
+
 static enum k2_status add_partial(struct k2_candle_span *span, int64_t start_ns,
-                                  struct k2_partial_candle **partial, struct k2_error *error)
+                                  struct k2_error *error)
 {
     if (span->partial_count == span->partial_capacity) {
-        size_t capacity = span->partial_capacity == 0 ? 1024 : span->partial_capacity * 2;
-        struct k2_partial_candle *partials =
-            capacity > UINT32_MAX ? NULL : k2_realloc(span->partials, capacity, sizeof *partials);
-        if (partials == NULL) {
-            return no_memory(error);
+        enum k2_status status = grow_partials(span, error);
+        if (status != K2_OK) {
+            return status;
         }
-        span->partials = partials;
-        span->partial_capacity = capacity;
     }
-    *partial = &span->partials[span->partial_count++];
-    **partial = (struct k2_partial_candle){.start_ns = start_ns};
+    size_t place = span->partial_count++;
+    span->partials[place] = (struct k2_partial_candle){.start_ns = start_ns};
+    for (size_t i = 0; i < span->price_count; i++) {
+        span->prices[place * span->price_count + i].first_row = K2_NO_ROW;
+    }
     return K2_OK;
 }
 
@@ -94,12 +113,11 @@ static void add_price(const struct k2_candle_span *span, const struct block *blo
     if (begin == end) {
         return;
     }
-    struct k2_row_place first = {block->times[begin], span->group, block->base + begin};
-    struct k2_row_place last = {block->times[end - 1], span->group, block->base + end - 1};
-    if (!price->found) {
-        price->found = true;
+    if (price->first_row == K2_NO_ROW) {
         price->open = price->high = price->low = values[begin];
-        price->first = first;
+        price->first_ns = block->times[begin];
+        price->first_row = block->base + begin;
+        price->first_group = span->group;
     }
     int64_t low = price->low, high = price->high;
     for (uint32_t i = begin; i < end; i++) {
@@ -111,15 +129,21 @@ static void add_price(const struct k2_candle_span *span, const struct block *blo
     price->low = low;
     price->high = high;
     price->close = values[end - 1];
-    price->last = last;
+    price->last_ns = block->times[end - 1];
+    price->last_row = block->base + end - 1;
+    price->last_group = span->group;
 }
 
+// Rows [begin, end) of the block into the newest partial candle.
 static void add_rows(const struct k2_candle_span *span, const struct block *block, uint32_t begin,
-                     uint32_t end, struct k2_partial_candle *partial)
+                     uint32_t end)
 {
+    size_t place = span->partial_count - 1;
+    struct k2_partial_candle *partial = &span->partials[place];
     partial->row_count += end - begin;
     for (size_t i = 0; i < span->price_count; i++) {
-        add_price(span, block, block->prices[i], begin, end, &partial->prices[i]);
+        add_price(span, block, block->prices[i], begin, end,
+                  &span->prices[place * span->price_count + i]);
     }
     if (block->quantity == NULL) {
         return;
@@ -161,15 +185,23 @@ static enum k2_status open_block(struct k2_candle_span *span, struct k2_group_cu
     return status;
 }
 
-// Where the rows before `last_ns` and at it end: near `begin`, usually.
+// Where the rows up to `last_ns` end: near `begin`, usually.
 static uint32_t find_end(const int64_t *times, uint32_t begin, uint32_t end, int64_t last_ns)
 {
-    uint32_t step = 8;
-    while (begin + step < end && times[begin + step - 1] <= last_ns) {
+    enum { NEAR = 8 };
+    uint32_t near_end = end - begin < NEAR ? end : begin + NEAR;
+    while (begin < near_end && times[begin] <= last_ns) {
+        begin++;
+    }
+    if (begin < near_end || begin == end) {
+        return begin;
+    }
+    uint32_t step = NEAR;
+    while (end - begin > step && times[begin + step - 1] <= last_ns) {
         begin += step;
         step *= 2;
     }
-    uint32_t stop = begin + step < end ? begin + step : end;
+    uint32_t stop = end - begin < step ? end : begin + step;
     while (begin < stop) {
         uint32_t middle = begin + (stop - begin) / 2;
         if (times[middle] <= last_ns) {
@@ -181,13 +213,12 @@ static uint32_t find_end(const int64_t *times, uint32_t begin, uint32_t end, int
     return begin;
 }
 
-// Adds rows [begin, end) of one instrument, which all count, behind those before.
+// Adds rows [begin, end) of one instrument, which all count, behind those before. `*last_ns` is the
+// end of the newest partial candle, if `*begun`.
 static enum k2_status add_range(struct k2_candle_span *span, struct k2_group_cursor *cursor,
-                                uint32_t begin, uint32_t end, struct k2_partial_candle **partial,
+                                uint32_t begin, uint32_t end, bool *begun, int64_t *last_ns,
                                 struct k2_error *error)
 {
-    int64_t last_ns =
-        *partial == NULL ? 0 : k2_interval_last((*partial)->start_ns, span->interval_ns);
     for (uint32_t stop; begin < end; begin = stop) {
         struct block block;
         enum k2_status status = open_block(span, cursor, begin / K2_BLOCK_ROWS, &block, error);
@@ -196,17 +227,17 @@ static enum k2_status add_range(struct k2_candle_span *span, struct k2_group_cur
         }
         stop = end - block.base < K2_BLOCK_ROWS ? end : block.base + K2_BLOCK_ROWS;
         for (uint32_t row = begin - block.base; row < stop - block.base;) {
-            if (*partial == NULL || block.times[row] > last_ns) {
+            if (!*begun || block.times[row] > *last_ns) {
                 int64_t start_ns = k2_interval_start(block.times[row], span->interval_ns);
-                last_ns = k2_interval_last(start_ns, span->interval_ns);
-                status = add_partial(span, start_ns, partial, error);
+                *last_ns = k2_interval_last(start_ns, span->interval_ns);
+                *begun = true;
+                status = add_partial(span, start_ns, error);
                 if (status != K2_OK) {
                     return status;
                 }
             }
-            uint32_t behind = find_end(block.times, row, stop - block.base, last_ns);
-            behind = behind > row ? behind : row + 1; // only of damaged times
-            add_rows(span, &block, row, behind, *partial);
+            uint32_t behind = find_end(block.times, row, stop - block.base, *last_ns);
+            add_rows(span, &block, row, behind);
             row = behind;
         }
     }
@@ -219,13 +250,14 @@ static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cur
 {
     uint32_t begin, end, stop;
     struct k2_candle_run run = {.number = wanted->number, .first = (uint32_t)span->partial_count};
-    struct k2_partial_candle *partial = NULL;
+    bool begun = false;
+    int64_t last_ns = 0;
     enum k2_status status = k2_group_set_locate(span->set, cursor, wanted->entry, range->first_ns,
                                                 range->last_ns, &begin, &end, error);
     while (status == K2_OK && begin < end) {
         status = k2_group_set_visible(span->set, cursor, end, &begin, &stop, error);
         if (status == K2_OK && begin < stop) {
-            status = add_range(span, cursor, begin, stop, &partial, error);
+            status = add_range(span, cursor, begin, stop, &begun, &last_ns, error);
         }
         begin = stop;
     }
@@ -330,58 +362,94 @@ static void sort_part(struct k2_candle_span *span, size_t begin, size_t end)
     }
 }
 
-enum k2_status k2_candle_span_sort(struct k2_candle_span *span, struct k2_name_set *names,
-                                   bool by_time, struct k2_error *error)
+static enum k2_status order_runs(struct k2_candle_span *span, struct k2_name_set *names,
+                                 struct k2_error *error)
 {
     enum k2_status status = k2_name_set_rank(names, error);
-    if (status == K2_OK) {
-        status = need_refs(span, error);
-    }
-    if (status != K2_OK || span->partial_count == 0) {
+    if (status != K2_OK) {
         return status;
     }
     struct run_ranks by = {span->runs, names->ranks};
     for (size_t i = 0; i < span->run_count; i++) {
         span->run_order[i] = (uint32_t)i;
     }
-    qsort_r(span->run_order, span->run_count, sizeof *span->run_order, compare_runs, &by);
-    span->place_bits = bits_of(span->partial_count - 1);
+    if (span->run_count > 0) {
+        qsort_r(span->run_order, span->run_count, sizeof *span->run_order, compare_runs, &by);
+    }
+    return K2_OK;
+}
+
+// Is the run, by its place in order, of the same instrument as the one before?
+static bool continues(const struct k2_candle_span *span, size_t i)
+{
+    return i > 0 && i < span->run_count &&
+           span->runs[span->run_order[i]].number == span->runs[span->run_order[i - 1]].number;
+}
+
+static bool has_joint_runs(const struct k2_candle_span *span)
+{
+    size_t i = 1;
+    while (i < span->run_count && !continues(span, i)) {
+        i++;
+    }
+    return i < span->run_count;
+}
+
+static void fill_refs(struct k2_candle_span *span, bool by_time)
+{
     int64_t first_ns = least_start(span);
     size_t filled = 0, begin = 0;
     for (size_t i = 0; i < span->run_count; i++) {
         const struct k2_candle_run *run = &span->runs[span->run_order[i]];
-        bool is_next = i == 0 || run->number != span->runs[span->run_order[i - 1]].number;
-        if (is_next) {
-            begin = filled;
-        }
+        begin = continues(span, i) ? begin : filled;
         for (uint32_t place = run->first; place < run->first + run->count; place++) {
             uint64_t interval = interval_of(span, first_ns, span->partials[place].start_ns);
             span->refs[filled++] = interval << span->place_bits | place;
             span->run_of[place] = span->run_order[i];
         }
-        bool is_last =
-            i + 1 == span->run_count || run->number != span->runs[span->run_order[i + 1]].number;
-        if (!by_time && is_last && !is_next) { // several runs of one instrument
-            sort_part(span, begin, filled);
+        if (!by_time && continues(span, i) && !continues(span, i + 1)) {
+            sort_part(span, begin, filled); // several runs of one instrument
         }
     }
+}
+
+enum k2_status k2_candle_span_sort(struct k2_candle_span *span, struct k2_name_set *names,
+                                   bool by_time, struct k2_error *error)
+{
+    span->order = NULL;
+    enum k2_status status = order_runs(span, names, error);
+    if (status != K2_OK || span->partial_count == 0 || (!by_time && !has_joint_runs(span))) {
+        return status;
+    }
+    status = need_refs(span, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    span->place_bits = bits_of(span->partial_count - 1);
+    fill_refs(span, by_time);
     span->order = span->refs;
     if (by_time) {
-        span->order = k2_sort_by_high_bits(span->refs, span->spare, filled, span->place_bits);
+        span->order =
+            k2_sort_by_high_bits(span->refs, span->spare, span->partial_count, span->place_bits);
     }
     return K2_OK;
 }
 
+// A row, for the order of rows.
+struct place {
+    int64_t time_ns;
+    uint32_t group, row;
+};
+
 // Compares by (time, epoch, sequence).
-static enum k2_status compare_places(struct k2_candle_span *span, const struct k2_row_place *left,
-                                     const struct k2_row_place *right, int *order,
-                                     struct k2_error *error)
+static enum k2_status compare_places(struct k2_candle_span *span, const struct place *left,
+                                     const struct place *right, int *order, struct k2_error *error)
 {
     *order = (left->time_ns > right->time_ns) - (left->time_ns < right->time_ns);
     static const size_t slots[] = {K2_SLOT_EPOCH, K2_SLOT_SEQUENCE};
     for (size_t i = 0; *order == 0 && i < 2; i++) {
         int64_t values[2] = {0};
-        const struct k2_row_place *places[2] = {left, right};
+        const struct place *places[2] = {left, right};
         for (size_t j = 0; j < 2; j++) {
             struct k2_group_cursor *cursor;
             const struct k2_vector *vector;
@@ -404,43 +472,51 @@ static enum k2_status compare_places(struct k2_candle_span *span, const struct k
 static enum k2_status join_price(struct k2_candle_span *span, struct k2_partial_price *price,
                                  const struct k2_partial_price *other, struct k2_error *error)
 {
-    if (!price->found || !other->found) {
-        if (other->found) {
-            *price = *other;
-        }
+    if (price->first_row == K2_NO_ROW || other->first_row == K2_NO_ROW) {
+        *price = other->first_row == K2_NO_ROW ? *price : *other;
         return K2_OK;
     }
+    struct place firsts[2] = {{price->first_ns, price->first_group, price->first_row},
+                              {other->first_ns, other->first_group, other->first_row}};
+    struct place lasts[2] = {{price->last_ns, price->last_group, price->last_row},
+                             {other->last_ns, other->last_group, other->last_row}};
     int first = 0, last = 0;
-    enum k2_status status = compare_places(span, &other->first, &price->first, &first, error);
+    enum k2_status status = compare_places(span, &firsts[1], &firsts[0], &first, error);
     if (status == K2_OK) {
-        status = compare_places(span, &other->last, &price->last, &last, error);
+        status = compare_places(span, &lasts[1], &lasts[0], &last, error);
     }
     if (status != K2_OK) {
         return status;
     }
     if (first < 0) {
         price->open = other->open;
-        price->first = other->first;
+        price->first_ns = other->first_ns;
+        price->first_row = other->first_row;
+        price->first_group = other->first_group;
     }
     if (last > 0) {
         price->close = other->close;
-        price->last = other->last;
+        price->last_ns = other->last_ns;
+        price->last_row = other->last_row;
+        price->last_group = other->last_group;
     }
     price->high = other->high > price->high ? other->high : price->high;
     price->low = other->low < price->low ? other->low : price->low;
     return K2_OK;
 }
 
-enum k2_status k2_candle_span_join(struct k2_candle_span *span, struct k2_partial_candle *candle,
-                                   const struct k2_partial_candle *other, struct k2_error *error)
+enum k2_status k2_candle_span_join(struct k2_candle_span *span, size_t place, size_t other,
+                                   struct k2_error *error)
 {
-    candle->row_count += other->row_count;
-    candle->volume += other->volume;
-    candle->weight += other->weight;
-    k2_wide_sum_join(&candle->amount, &other->amount);
+    struct k2_partial_candle *candle = &span->partials[place], *added = &span->partials[other];
+    candle->row_count += added->row_count;
+    candle->volume += added->volume;
+    candle->weight += added->weight;
+    k2_wide_sum_join(&candle->amount, &added->amount);
     enum k2_status status = K2_OK;
     for (size_t i = 0; i < span->price_count && status == K2_OK; i++) {
-        status = join_price(span, &candle->prices[i], &other->prices[i], error);
+        status = join_price(span, &span->prices[place * span->price_count + i],
+                            &span->prices[other * span->price_count + i], error);
     }
     return status;
 }

@@ -6,17 +6,15 @@
 #include "engine/candles.h"
 #include "engine/scan_groups.h"
 
-// Where a first or last row stands, to ask for its epoch and sequence where times are equal.
-struct k2_row_place {
-    int64_t time_ns;
-    uint32_t group, row;
+// The prices of a partial candle, by one column.
+struct k2_partial_price {
+    int64_t open, high, low, close;
+    int64_t first_ns, last_ns;    // of the rows with a price
+    uint32_t first_row, last_row; // in the group of the candle; K2_NO_ROW: there was no price
+    uint32_t first_group, last_group;
 };
 
-struct k2_partial_price {
-    bool found;
-    int64_t open, high, low, close;
-    struct k2_row_place first, last; // of the rows with a price
-};
+#define K2_NO_ROW UINT32_MAX
 
 // The rows of one interval that follow each other in one row group.
 struct k2_partial_candle {
@@ -24,7 +22,6 @@ struct k2_partial_candle {
     uint64_t row_count;
     k2_int128 volume, weight; // weight: of the rows that have the first price, too
     struct k2_wide_sum amount;
-    struct k2_partial_price prices[K2_CANDLE_PRICES];
 };
 
 // Partial candles of one instrument in one row group, ascending.
@@ -42,6 +39,7 @@ struct k2_candle_span {
     size_t most; // candles that may be held
 
     struct k2_partial_candle *partials;
+    struct k2_partial_price *prices; // price_count for each of them
     size_t partial_count, partial_capacity;
     struct k2_candle_run *runs;
     size_t run_count, run_capacity;
@@ -50,7 +48,7 @@ struct k2_candle_span {
     uint32_t *run_order;    // runs by name
     uint32_t *run_of;       // by partial
     uint64_t *refs, *spare; // partials in order: (interval, place); one of both is `order`
-    const uint64_t *order;
+    const uint64_t *order;  // NULL: they are in order, run after run of run_order
     unsigned place_bits;
     size_t ref_capacity;
 };
@@ -69,17 +67,16 @@ K2_MUST_CHECK enum k2_status k2_candle_span_sort(struct k2_candle_span *span,
                                                  struct k2_name_set *names, bool by_time,
                                                  struct k2_error *error);
 
-// The partial candle at `index` in order, and its instrument's number.
-static inline struct k2_partial_candle *k2_candle_span_at(const struct k2_candle_span *span,
-                                                          size_t index, uint32_t *number)
+// The partial candle at `index` in order, by its place, and its instrument's number. Only with
+// span->order.
+static inline size_t k2_candle_span_at(const struct k2_candle_span *span, size_t index,
+                                       uint32_t *number)
 {
     size_t place = span->order[index] & (((uint64_t)1 << span->place_bits) - 1);
     *number = span->runs[span->run_of[place]].number;
-    return &span->partials[place];
+    return place;
 }
 
-// Joins `other`, of the same instrument and interval, to `candle`.
-K2_MUST_CHECK enum k2_status k2_candle_span_join(struct k2_candle_span *span,
-                                                 struct k2_partial_candle *candle,
-                                                 const struct k2_partial_candle *other,
-                                                 struct k2_error *error);
+// Joins the partial candle at `other`, of the same instrument and interval, to the one at `place`.
+K2_MUST_CHECK enum k2_status k2_candle_span_join(struct k2_candle_span *span, size_t place,
+                                                 size_t other, struct k2_error *error);

@@ -8,7 +8,7 @@
 enum {
     DEFAULT_MEMORY_BYTES = 16 << 20,
     LEAST_CANDLES = 64,
-    GIVEN = 1024,
+    GIVEN = 256,
     FIRST_ROWS_PER_CANDLE = 4
 };
 static const int64_t second_ns = INT64_C(1000000000), day_ns = INT64_C(86400000000000);
@@ -19,6 +19,7 @@ struct k2_candles {
     bool by_time, backwards;
     unsigned price_scale;
     size_t given, ready;    // partial candles in order: given to the caller, and all
+    size_t run, run_given;  // the same without span.order: runs, and candles of the run at hand
     size_t rows_per_candle; // seen so far
     bool done;
     enum k2_status failure; // of an earlier call
@@ -106,9 +107,10 @@ enum k2_status k2_candles_start(struct k2_candles **candles, struct k2_engine *e
         return k2_fail(error, K2_NO_MEMORY, "candles: out of memory");
     }
     size_t memory = request->rows.memory_bytes;
-    // Beside each partial candle there are two refs and its run.
-    size_t candle_bytes =
-        sizeof(struct k2_partial_candle) + 2 * sizeof(uint64_t) + sizeof(uint32_t);
+    // Beside each partial candle there are its prices, two refs and its run.
+    size_t candle_bytes = sizeof(struct k2_partial_candle) +
+                          request->price_count * sizeof(struct k2_partial_price) +
+                          2 * sizeof(uint64_t) + sizeof(uint32_t);
     size_t most = (memory == 0 ? (size_t)DEFAULT_MEMORY_BYTES : memory) / candle_bytes;
     self->span.most = most < LEAST_CANDLES ? LEAST_CANDLES : most;
     self->span.interval_ns = request->interval_ns;
@@ -172,7 +174,7 @@ static void learn_density(struct k2_candles *self)
 // The next span with candles, or the end.
 static enum k2_status next_span(struct k2_candles *self, struct k2_error *error)
 {
-    self->given = self->ready = 0;
+    self->given = self->ready = self->run = self->run_given = 0;
     while (!self->done && self->ready == 0) {
         struct k2_scan_span range;
         bool found, fits = false, may_grow = false;
@@ -203,24 +205,29 @@ static enum k2_status next_span(struct k2_candles *self, struct k2_error *error)
     return K2_OK;
 }
 
-static void finish_candle(const struct k2_candles *self, const struct k2_partial_candle *partial,
-                          struct k2_instrument_name name, struct k2_candle *candle)
+static void finish_candle(const struct k2_candles *self, size_t place, uint32_t number,
+                          struct k2_candle *candle)
 {
-    int64_t last_ns = k2_interval_last(partial->start_ns, self->span.interval_ns);
-    *candle = (struct k2_candle){
-        .exchange = name.exchange,
-        .symbol = name.symbol,
-        .start_ns = partial->start_ns,
-        .end_ns = last_ns == INT64_MAX ? INT64_MAX : last_ns + 1,
-        .row_count = partial->row_count,
-        .volume = partial->volume,
-    };
-    for (size_t i = 0; i < self->span.price_count; i++) {
-        const struct k2_partial_price *price = &partial->prices[i];
-        candle->prices[i] = (struct k2_candle_price){price->found, price->open, price->high,
-                                                     price->low, price->close};
+    const struct k2_candle_span *span = &self->span;
+    const struct k2_partial_candle *partial = &span->partials[place];
+    const struct k2_partial_price *prices = &span->prices[place * span->price_count];
+    int64_t last_ns = k2_interval_last(partial->start_ns, span->interval_ns);
+    const struct k2_instrument_name *name = &k2_scan_names(self->scan)->names[number];
+    candle->exchange = name->exchange;
+    candle->symbol = name->symbol;
+    candle->start_ns = partial->start_ns;
+    candle->end_ns = last_ns == INT64_MAX ? INT64_MAX : last_ns + 1;
+    candle->row_count = partial->row_count;
+    candle->volume = partial->volume;
+    for (size_t i = 0; i < span->price_count; i++) {
+        candle->prices[i] = (struct k2_candle_price){false, 0, 0, 0, 0};
+        if (prices[i].first_row != K2_NO_ROW) {
+            candle->prices[i] = (struct k2_candle_price){true, prices[i].open, prices[i].high,
+                                                         prices[i].low, prices[i].close};
+        }
     }
-    candle->has_vwap = self->span.has_quantity &&
+    candle->vwap = 0;
+    candle->has_vwap = span->has_quantity &&
                        k2_wide_sum_average(&partial->amount, partial->weight, self->price_scale,
                                            K2_CANDLE_VWAP_SCALE, &candle->vwap);
 }
@@ -229,28 +236,40 @@ static void finish_candle(const struct k2_candles *self, const struct k2_partial
 static enum k2_status next_candle(struct k2_candles *self, struct k2_candle *candle,
                                   struct k2_error *error)
 {
-    const struct k2_name_set *names = k2_scan_names(self->scan);
-    size_t step = 0;
-    uint32_t number = 0, other_number;
-    struct k2_partial_candle whole = {0};
+    struct k2_candle_span *span = &self->span;
+    size_t first = 0;
+    uint32_t number = 0;
     enum k2_status status = K2_OK;
-    for (; status == K2_OK && self->given < self->ready; self->given++, step++) {
+    for (size_t step = 0; status == K2_OK && self->given < self->ready; self->given++, step++) {
         size_t index = self->backwards ? self->ready - 1 - self->given : self->given;
-        const struct k2_partial_candle *partial =
-            k2_candle_span_at(&self->span, index, &other_number);
+        uint32_t other_number;
+        size_t place = k2_candle_span_at(span, index, &other_number);
         if (step == 0) {
-            whole = *partial;
+            first = place;
             number = other_number;
-        } else if (other_number == number && partial->start_ns == whole.start_ns) {
-            status = k2_candle_span_join(&self->span, &whole, partial, error);
+        } else if (other_number == number &&
+                   span->partials[place].start_ns == span->partials[first].start_ns) {
+            status = k2_candle_span_join(span, first, place, error);
         } else {
             break;
         }
     }
     if (status == K2_OK) {
-        finish_candle(self, &whole, names->names[number], candle);
+        finish_candle(self, first, number, candle);
     }
     return status;
+}
+
+// The same where each instrument has one run: nothing needs to be joined, or looked up.
+static void next_in_runs(struct k2_candles *self, struct k2_candle *candle)
+{
+    const struct k2_candle_run *run = &self->span.runs[self->span.run_order[self->run]];
+    finish_candle(self, run->first + self->run_given, run->number, candle);
+    self->given++;
+    if (++self->run_given == run->count) {
+        self->run++;
+        self->run_given = 0;
+    }
 }
 
 enum k2_status k2_candles_more(struct k2_candles *candles, const struct k2_candle **items,
@@ -266,7 +285,11 @@ enum k2_status k2_candles_more(struct k2_candles *candles, const struct k2_candl
         status = next_span(candles, error);
     }
     while (status == K2_OK && *count < GIVEN && candles->given < candles->ready) {
-        status = next_candle(candles, &candles->items[*count], error);
+        if (candles->span.order == NULL) {
+            next_in_runs(candles, &candles->items[*count]);
+        } else {
+            status = next_candle(candles, &candles->items[*count], error);
+        }
         *count += status == K2_OK;
     }
     if (status != K2_OK) {

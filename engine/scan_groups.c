@@ -45,6 +45,20 @@ static void set_span(const struct k2_scan *scan, int64_t end, int exponent,
     span->exponent = exponent;
 }
 
+// The exponent of a span that holds all groups of the plan; longer ones are the same.
+static int longest_exponent(const struct k2_scan *scan)
+{
+    const struct k2_plan *plan = &scan->groups.plan;
+    int64_t end = scan->next;
+    for (size_t i = 0; i < plan->group_count; i++) {
+        int64_t last = scan->backwards ? ~plan->groups[i].time_min_ns : plan->groups[i].time_max_ns;
+        end = last > end ? last : end;
+    }
+    end = end < scan->horizon ? end : scan->horizon;
+    uint64_t length = (uint64_t)end - (uint64_t)scan->next;
+    return length == 0 ? 0 : 64 - __builtin_clzll(length);
+}
+
 enum k2_status k2_scan_next_span(struct k2_scan *scan, int64_t interval_ns, size_t row_count,
                                  struct k2_scan_span *span, bool *found, struct k2_error *error)
 {
@@ -59,8 +73,10 @@ enum k2_status k2_scan_next_span(struct k2_scan *scan, int64_t interval_ns, size
     }
     int exponent = 64;
     if (row_count < SIZE_MAX) {
-        exponent = k2_scan_pace_window(&scan->pace, scan->next, row_count) + scan->pace.boost;
-        exponent = exponent < 0 ? 0 : exponent > 64 ? 64 : exponent;
+        int longest = longest_exponent(scan);
+        int suggested = k2_scan_pace_window(&scan->pace, scan->next, row_count);
+        exponent = (suggested < longest ? suggested : longest) + scan->pace.boost;
+        exponent = exponent < 0 ? 0 : exponent > longest ? longest : exponent;
     }
     set_span(scan, span_end(scan, interval_ns, exponent), exponent, span);
     *found = true;
@@ -83,7 +99,7 @@ bool k2_scan_halve_span(struct k2_scan *scan, int64_t interval_ns, struct k2_sca
 
 void k2_scan_pass_span(struct k2_scan *scan, const struct k2_scan_span *span, bool roomy)
 {
-    if (roomy && span->exponent < 64) {
+    if (roomy && span->exponent < longest_exponent(scan)) {
         scan->pace.boost++;
     }
     k2_scan_advance(scan, scan->backwards ? ~span->first_ns : span->last_ns);

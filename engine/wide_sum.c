@@ -85,7 +85,8 @@ static uint64_t divide(struct number number, struct number divisor)
 
 static uint64_t divide_short(k2_uint128 number, k2_uint128 divisor)
 {
-    k2_uint128 quotient = number / divisor, rest = number % divisor, left = divisor - rest;
+    k2_uint128 quotient = number / divisor, rest = number - quotient * divisor;
+    k2_uint128 left = divisor - rest; // what is missing to the next one
     if (quotient > (k2_uint128)most) {
         return UINT64_MAX;
     }

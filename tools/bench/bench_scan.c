@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/aggregate.h"
+#include "engine/candles.h"
 #include "engine/commit.h"
 #include "engine/compact.h"
 #include "engine/instruments.h"
@@ -30,7 +32,7 @@ static const char schema_json[] =
     "{\"name\":\"trade_id\",\"type\":\"long\"},"
     "{\"name\":\"received\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"}}]}";
 
-enum { SYMBOLS = 1000, POINT_QUERIES = 2000 };
+enum { SYMBOLS = 1000, POINT_QUERIES = 2000, TURNS = 3 };
 enum { PRICE = 5, QUANTITY = 6, SIDE = 7, TRADE_ID = 8, RECEIVED = 9 };
 static const int64_t first_ns = 1700000000000000000, hour_ns = 3600000000000;
 
@@ -224,7 +226,7 @@ static void measure(struct bench *bench, const char *name, const size_t *columns
     double best = 1e9;
     int64_t result = 0;
     size_t rows = 0;
-    for (int turn = 0; turn < 3; turn++) {
+    for (int turn = 0; turn < TURNS; turn++) {
         struct k2_scan_request request = {
             .columns = columns, .column_count = count, .order = order};
         double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
@@ -238,6 +240,76 @@ static void measure(struct bench *bench, const char *name, const size_t *columns
     }
     printf("%-44s %8.1f M rows/s   (check %llx)\n", name, (double)rows / best / 1e6,
            (unsigned long long)result);
+}
+
+// Sums by symbol: of a column, and of products.
+static void measure_sums(struct bench *bench, const char *name, bool product)
+{
+    static const size_t columns[] = {PRICE, QUANTITY};
+    double best = 1e9;
+    uint64_t rows = 0, check = 0;
+    for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
+        struct k2_error error;
+        struct k2_aggregates result;
+        struct k2_aggregate_request request = {
+            .rows = {.table = bench->table, .columns = columns, .column_count = product ? 2 : 1},
+            .wants = product ? 0 : K2_AGGREGATE_SUM,
+            .has_product = product,
+            .quantity = 1,
+        };
+        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        need(k2_aggregates_run(bench->engine, &request, &result, &error), &error);
+        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        best = seconds < best ? seconds : best;
+        rows = check = 0;
+        for (size_t i = 0; i < result.item_count; i++) {
+            rows += result.items[i].row_count;
+            check += product ? (uint64_t)result.items[i].amount.low
+                             : (uint64_t)result.items[i].columns[0].sum;
+        }
+        k2_aggregates_deinit(&result);
+    }
+    if (rows > 0) {
+        printf("%-44s %8.1f M rows/s   (check %llx)\n", name, (double)rows / best / 1e6,
+               (unsigned long long)check);
+    }
+}
+
+static void measure_candles(struct bench *bench, const char *name, enum k2_candle_order order,
+                            int64_t interval_ns)
+{
+    double best = 1e9;
+    uint64_t rows = 0, candles = 0;
+    for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
+        struct k2_error error;
+        struct k2_candles *made;
+        struct k2_candle_request request = {.rows = {.table = bench->table},
+                                            .interval_ns = interval_ns,
+                                            .order = order,
+                                            .price_count = 1,
+                                            .prices = {PRICE},
+                                            .has_quantity = true,
+                                            .quantity = QUANTITY};
+        const struct k2_candle *items;
+        size_t count;
+        rows = candles = 0;
+        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        need(k2_candles_start(&made, bench->engine, &request, &error), &error);
+        do {
+            need(k2_candles_more(made, &items, &count, &error), &error);
+            for (size_t i = 0; i < count; i++) {
+                rows += items[i].row_count;
+            }
+            candles += count;
+        } while (count > 0);
+        k2_candles_finish(made);
+        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        best = seconds < best ? seconds : best;
+    }
+    if (rows > 0) {
+        printf("%-44s %8.1f M rows/s, %.1f rows a candle\n", name, (double)rows / best / 1e6,
+               (double)rows / (double)candles);
+    }
 }
 
 static int compare_doubles(const void *left, const void *right)
@@ -288,6 +360,11 @@ static void measure_all(struct bench *bench)
             K2_ORDER_STORED, touch);
     measure(bench, "VWAP by symbol", vwap, 3, K2_ORDER_STORED, add_vwap);
     measure(bench, "sum(price)", vwap, 1, K2_ORDER_STORED, sum_first);
+    measure_sums(bench, "sum(price) by symbol, aggregated", false);
+    measure_sums(bench, "VWAP by symbol, aggregated", true);
+    measure_candles(bench, "1-minute candles as found", K2_CANDLES_AS_FOUND, hour_ns / 60);
+    measure_candles(bench, "1-minute candles by time", K2_CANDLES_BY_TIME, hour_ns / 60);
+    measure_candles(bench, "1-hour candles as found", K2_CANDLES_AS_FOUND, hour_ns);
     measure(bench, "8 columns, time order", all, 8, K2_ORDER_TIME, touch);
     measure(bench, "8 columns, time order, descending", all, 8, K2_ORDER_TIME_DESCENDING, touch);
     measure_points(bench, "one symbol one hour, 5 columns", hour_ns, 0);
