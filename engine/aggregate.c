@@ -314,6 +314,7 @@ static enum k2_status take_items(struct run *run, struct k2_aggregates *result,
     if (!fits) {
         return k2_fail(error, K2_NO_MEMORY, "aggregate: out of memory");
     }
+    result->column_count = run->column_count;
     result->items = run->items;
     result->columns = run->columns;
     run->items = NULL;

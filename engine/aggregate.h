@@ -42,7 +42,7 @@ struct k2_aggregate {
 struct k2_aggregates {
     uint64_t snapshot;          // what was read
     struct k2_aggregate *items; // instruments with at least one row, by (exchange, symbol) bytes
-    size_t item_count;
+    size_t item_count, column_count;
     struct k2_column_total *columns; // of all items
     struct k2_text_arena *texts;
 };

@@ -191,6 +191,99 @@ K2_API K2_MUST_CHECK enum k2_status k2_cursor_export_stream(struct k2_cursor **c
                                                             struct ArrowArrayStream *out,
                                                             struct k2_error *error);
 
+// -- sums and candles -------------------------------------------------------------------------
+
+// A whole number of 128 bits: high * 2^64 + low.
+struct k2_wide {
+    uint64_t low;
+    int64_t high;
+};
+
+struct k2_sums; // what the rows of a query add up to, by instrument
+
+struct k2_sum_query {
+    size_t size_bytes; // sizeof(struct k2_sum_query)
+    // Its columns are those to add up: integers, decimals, times. Order and limit do not matter.
+    const struct k2_query *rows;
+    // NULL, or names among those columns: sum(price * quantity) / sum(quantity) is wanted, too.
+    const char *price, *quantity;
+};
+
+// Reads all rows that the query means; columns of which only sums are wanted are mostly answered
+// from statistics. K2_BAD_REQUEST: a column that can not be added up.
+K2_API K2_MUST_CHECK enum k2_status k2_sums_open(struct k2_sums **sums, struct k2_db *db,
+                                                 const struct k2_sum_query *query,
+                                                 struct k2_error *error);
+K2_API void k2_sums_close(struct k2_sums *sums);
+K2_API uint64_t k2_sums_snapshot(const struct k2_sums *sums); // what was read
+// Instruments with at least one row.
+K2_API size_t k2_sums_count(const struct k2_sums *sums);
+
+struct k2_sum_item {
+    size_t size_bytes;               // sizeof(struct k2_sum_item), set by the caller
+    struct k2_text exchange, symbol; // valid until k2_sums_close
+    uint64_t row_count;
+    bool has_vwap; // false: not asked for, no quantity, or beyond what a decimal holds
+    int64_t vwap;  // * 10^-8, rounded half to even
+};
+// The instrument with that index, less than k2_sums_count; by (exchange, symbol).
+K2_API void k2_sums_item(const struct k2_sums *sums, size_t index, struct k2_sum_item *item);
+
+struct k2_sum_total {
+    size_t size_bytes;    // sizeof(struct k2_sum_total), set by the caller
+    uint64_t value_count; // values that are not null
+    struct k2_wide sum;   // of them; scale of the column
+    int64_t min, max;     // if there is one
+};
+// Of one column, by its place in the query.
+K2_API void k2_sums_total(const struct k2_sums *sums, size_t index, size_t column,
+                          struct k2_sum_total *total);
+
+struct k2_ohlcv_reader; // candles on their way; belongs to one thread at a time
+
+enum k2_ohlcv_order {
+    K2_OHLCV_TIME = 0, // (interval, exchange, symbol), texts by their bytes
+    K2_OHLCV_TIME_DESCENDING = 1,
+    K2_OHLCV_FOUND = 2, // as it is fastest; every candle once
+};
+
+struct k2_ohlcv_query {
+    size_t size_bytes;           // sizeof(struct k2_ohlcv_query)
+    const struct k2_query *rows; // its columns, order and limit do not matter
+    int64_t interval_ns;         // at least a second; divides a day, or is a number of days
+    const char *const *prices;   // one or two columns: price, or bid and ask
+    size_t price_count;
+    const char *quantity; // NULL: no volume
+    enum k2_ohlcv_order order;
+};
+
+// Intervals begin at multiples of the interval since 1970-01-01 UTC; those without a row are left
+// out. First and last are by (timestamp, epoch, sequence). The query may go after the call.
+K2_API K2_MUST_CHECK enum k2_status k2_ohlcv_open(struct k2_ohlcv_reader **reader, struct k2_db *db,
+                                                  const struct k2_ohlcv_query *query,
+                                                  struct k2_error *error);
+K2_API void k2_ohlcv_close(struct k2_ohlcv_reader *reader);
+K2_API uint64_t k2_ohlcv_snapshot(const struct k2_ohlcv_reader *reader); // what it reads
+
+struct k2_ohlcv_price {
+    bool found; // false: no row of the interval has this price
+    int64_t open, high, low, close;
+};
+
+struct k2_ohlcv {
+    size_t size_bytes;               // sizeof(struct k2_ohlcv), set by the caller
+    struct k2_text exchange, symbol; // valid until k2_ohlcv_close
+    int64_t start_ns, end_ns;
+    uint64_t row_count;
+    struct k2_ohlcv_price prices[2];
+    struct k2_wide volume; // scale of the quantity
+    bool has_vwap;         // false: no volume
+    int64_t vwap;          // of the first price, * 10^-8, rounded half to even
+};
+// `*found` is false behind the last one. After a failure the candles given so far are no answer.
+K2_API K2_MUST_CHECK enum k2_status k2_ohlcv_next(struct k2_ohlcv_reader *reader, bool *found,
+                                                  struct k2_ohlcv *candle, struct k2_error *error);
+
 // -- writing ----------------------------------------------------------------------------------
 
 // Collects rows of one table. Nothing is stored before k2_appender_commit.
