@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "format/codec/bins_bits.h"
 #include "format/codec/codec_table.h"
 
 enum {
@@ -44,7 +45,6 @@ static void put_table(const struct k2_bins_plan *plan, struct k2_buffer *out)
     }
 }
 
-// In which bin each value lies.
 static void classify(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
                      uint8_t *bins)
 {
@@ -60,35 +60,9 @@ static void classify(const struct k2_bins_plan *plan, const uint64_t *values, si
     }
 }
 
-struct bit_writer {
-    uint8_t *out;
-    uint64_t word;
-    unsigned used;
-};
-
-static inline void put_bits(struct bit_writer *writer, uint64_t value, unsigned width)
-{
-    writer->word |= value << writer->used;
-    writer->used += width;
-    if (writer->used >= 64) {
-        uint64_t word = htole64(writer->word);
-        memcpy(writer->out, &word, sizeof word);
-        writer->out += sizeof word;
-        writer->used -= 64;
-        writer->word = writer->used == 0 ? 0 : value >> (width - writer->used);
-    }
-}
-
-static void flush_bits(struct bit_writer *writer)
-{
-    for (unsigned bit = 0; bit < writer->used; bit += 8) {
-        *writer->out++ = (uint8_t)(writer->word >> bit);
-    }
-}
-
 // The bitmaps one after the other, without a gap.
 static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, size_t count,
-                        struct bit_writer *writer)
+                        struct k2_bit_writer *writer)
 {
     struct path {
         uint8_t length;
@@ -116,10 +90,18 @@ static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, si
     for (unsigned node = 0; node < node_count; node++) {
         for (uint32_t at = 0; at < sizes[node]; at += 64) {
             uint32_t rest = sizes[node] - at;
-            put_bits(writer, words[node][at / 64], rest < 64 ? rest : 64);
+            k2_bits_put(writer, words[node][at / 64], rest < 64 ? rest : 64);
         }
     }
-    flush_bits(writer);
+    k2_bits_flush(writer);
+}
+
+void k2_bins_put_scalar(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                        uint8_t *bins, uint8_t *bits)
+{
+    struct k2_bit_writer writer = {.out = bits};
+    classify(plan, values, count, bins);
+    put_bitmaps(plan, bins, count, &writer);
 }
 
 void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
@@ -133,14 +115,13 @@ void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, siz
     if (bits == NULL) {
         return;
     }
-    classify(plan, values, count, bins);
-    struct bit_writer writer = {.out = bits};
-    put_bitmaps(plan, bins, count, &writer);
-    writer = (struct bit_writer){.out = bits + (plan->bitmap_bits + 7) / 8};
+    k2_bitpack_selected()->bins_put(plan, values, count, bins, bits);
+    struct k2_bit_writer writer = {.out = bits + (plan->bitmap_bits + 7) / 8};
     for (size_t row = 0; row < count; row++) {
-        put_bits(&writer, values[row] - plan->tree.bases[bins[row]], plan->tree.widths[bins[row]]);
+        k2_bits_put(&writer, values[row] - plan->tree.bases[bins[row]],
+                    plan->tree.widths[bins[row]]);
     }
-    flush_bits(&writer);
+    k2_bits_flush(&writer);
     assert(out->failed || out->size_bytes - begin == plan->size_bytes);
 }
 

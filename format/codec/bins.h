@@ -59,3 +59,10 @@ typedef bool k2_bins_kernel(const struct k2_bins_tree *tree, const struct k2_bin
 k2_bins_kernel k2_bins_scalar;
 k2_bins_kernel k2_bins_avx2;
 k2_bins_kernel k2_bins_avx512;
+
+// The first half of encoding: in which bin each value lies, and the bitmaps at `bits`.
+typedef void k2_bins_put_kernel(const struct k2_bins_plan *plan, const uint64_t *values,
+                                size_t count, uint8_t *bins, uint8_t *bits);
+k2_bins_put_kernel k2_bins_put_scalar;
+k2_bins_put_kernel k2_bins_put_avx2;
+k2_bins_put_kernel k2_bins_put_avx512;

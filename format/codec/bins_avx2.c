@@ -50,12 +50,44 @@ bool k2_bins_avx2(const struct k2_bins_tree *tree, const struct k2_bins_scale *s
     return true;
 }
 
+// Four values at a time are compared with where each bin begins.
+static void classify(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                     uint8_t *bins)
+{
+    for (size_t i = 0; i < count; i += 4) {
+        __m256i value = _mm256_loadu_si256((const void *)(values + i));
+        __m256i place = _mm256_set1_epi64x(plan->tree.bin_count - 1);
+        for (unsigned k = 1; k < plan->tree.bin_count; k++) {
+            __m256i least = _mm256_set1_epi64x(plan->least[k]);
+            place = _mm256_add_epi64(place, _mm256_cmpgt_epi64(least, value)); // -1 if above
+        }
+        uint64_t places[4];
+        _mm256_storeu_si256((void *)places, place);
+        for (size_t k = 0; k < 4; k++) {
+            bins[i + k] = plan->bin_of[places[k]];
+        }
+    }
+}
+
+void k2_bins_put_avx2(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                      uint8_t *bins, uint8_t *bits)
+{
+    classify(plan, values, count, bins);
+    k2_bins_put_bitmaps(&plan->tree, bins, count, bits);
+}
+
 #else // never called: k2_bitpack_avx2_usable is false
 
 bool k2_bins_avx2(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                   const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
     return k2_bins_scalar(tree, scale, bits, size_bytes, count, values);
+}
+
+void k2_bins_put_avx2(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                      uint8_t *bins, uint8_t *bits)
+{
+    k2_bins_put_scalar(plan, values, count, bins, bits);
 }
 
 #endif

@@ -336,12 +336,43 @@ bool k2_bins_avx512(const struct k2_bins_tree *tree, const struct k2_bins_scale 
     return read_wide_as[scaling][scale->sums](tree, &walk, scale, offsets, count, values);
 }
 
+// Eight values at a time are compared with where each bin begins.
+static void classify(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                     uint8_t *bins)
+{
+    const __m512i one = _mm512_set1_epi64(1);
+    __m128i numbers = _mm_loadu_si128((const void *)plan->bin_of);
+    for (size_t i = 0; i < count; i += 8) {
+        __m512i value = _mm512_loadu_si512(values + i);
+        __m512i place = _mm512_setzero_si512();
+        for (unsigned k = 1; k < plan->tree.bin_count; k++) {
+            __mmask8 reached = _mm512_cmpge_epi64_mask(value, _mm512_set1_epi64(plan->least[k]));
+            place = _mm512_mask_add_epi64(place, reached, place, one);
+        }
+        __m128i places = _mm512_cvtepi64_epi8(place);
+        _mm_storel_epi64((void *)(bins + i), _mm_shuffle_epi8(numbers, places));
+    }
+}
+
+void k2_bins_put_avx512(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                        uint8_t *bins, uint8_t *bits)
+{
+    classify(plan, values, count, bins);
+    k2_bins_put_bitmaps(&plan->tree, bins, count, bits);
+}
+
 #else // never called: k2_bitpack_avx512_usable is false
 
 bool k2_bins_avx512(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                     const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
     return k2_bins_scalar(tree, scale, bits, size_bytes, count, values);
+}
+
+void k2_bins_put_avx512(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                        uint8_t *bins, uint8_t *bits)
+{
+    k2_bins_put_scalar(plan, values, count, bins, bits);
 }
 
 #endif

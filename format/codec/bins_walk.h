@@ -1,11 +1,12 @@
-// The first half of decoding BINS on machines with BMI2, for the kernel files that are compiled
-// for one: the tree is walked a node at a time, 64 rows in a word, as masks.
+// The trees of BINS on machines with AVX2 and BMI2, for the kernel files that are compiled for
+// them: read and written a node at a time, 64 rows in a word, as masks.
 #pragma once
 
 #include <immintrin.h>
 #include <string.h>
 
 #include "format/codec/bins.h"
+#include "format/codec/bins_bits.h"
 
 enum {
     K2_BINS_PLANES = 4, // bits of a bin's number
@@ -94,4 +95,43 @@ static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const ui
     }
     k2_bins_collect(walk);
     return (bit + 7) / 8;
+}
+
+// The bitmaps of `bins`, which has room for whole words of 64 rows.
+static inline void k2_bins_put_bitmaps(const struct k2_bins_tree *tree, const uint8_t *bins,
+                                       size_t count, uint8_t *bits)
+{
+    uint64_t masks[K2_BINS_LEAF + K2_BINS_MOST][K2_BINS_WORDS];
+    struct k2_bit_writer writer = {.out = bits};
+    size_t words = (count + 63) / 64;
+    for (size_t i = 0; i < words; i++) {
+        size_t rows = count - i * 64;
+        uint64_t valid = rows < 64 ? ((uint64_t)1 << rows) - 1 : UINT64_MAX;
+        __m256i low = _mm256_loadu_si256((const void *)(bins + i * 64));
+        __m256i high = _mm256_loadu_si256((const void *)(bins + i * 64 + 32));
+        for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+            __m256i number = _mm256_set1_epi8((char)bin);
+            uint64_t in_low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, number));
+            uint64_t in_high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, number));
+            masks[K2_BINS_LEAF + bin][i] = (in_low | in_high << 32) & valid;
+        }
+    }
+    // Children are numbered behind their parents.
+    for (unsigned node = tree->bin_count - 1; node-- > 0;) {
+        const uint8_t *children = tree->children[node];
+        for (size_t i = 0; i < words; i++) {
+            masks[node][i] = masks[children[0]][i] | masks[children[1]][i];
+        }
+    }
+    for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
+        const uint64_t *ones = masks[tree->children[node][1]];
+        for (size_t i = 0; i < words; i++) {
+            uint64_t mask = masks[node][i];
+            unsigned width = (unsigned)__builtin_popcountll(mask);
+            if (width > 0) {
+                k2_bits_put(&writer, _pext_u64(ones[i], mask), width);
+            }
+        }
+    }
+    k2_bits_flush(&writer);
 }

@@ -118,6 +118,7 @@ const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .divide = loop_divide,
     .delta_range = loop_delta_range,
     .bins = k2_bins_scalar,
+    .bins_put = k2_bins_put_scalar,
 };
 
 size_t k2_bitpack_plain_size(size_t count, unsigned width)

@@ -16,6 +16,7 @@
 
 struct k2_bins_tree;
 struct k2_bins_scale;
+struct k2_bins_plan;
 
 enum {
     K2_BITPACK_LANES = 16,
@@ -82,6 +83,10 @@ struct k2_bitpack_kernels {
     // Decodes BINS, see bins.h.
     bool (*bins)(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                  const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values);
+
+    // Begins to encode them.
+    void (*bins_put)(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                     uint8_t *bins, uint8_t *bits);
 };
 
 extern const struct k2_bitpack_kernels k2_bitpack_scalar; // the reference

@@ -232,6 +232,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .divide = loop_divide,
     .delta_range = loop_delta_range,
     .bins = k2_bins_avx2,
+    .bins_put = k2_bins_put_avx2,
 };
 
 #else // a machine without AVX2: the name stays, for the table of instruction sets

@@ -335,6 +335,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .divide = loop_divide,
     .delta_range = loop_delta_range,
     .bins = k2_bins_avx512,
+    .bins_put = k2_bins_put_avx512,
 };
 
 #else // a machine without AVX-512: the name stays, for the table of instruction sets
