@@ -108,6 +108,9 @@ lib: $(OUT)/libk2.so.0 $(OUT)/libk2.a    ## libk2, shared and static
 
 install: $(OUT)/k2 lib              ## k2, libk2 and its headers; PREFIX, DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/pkgconfig include/k2/format/base)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1 man3)
+	install -m 644 tools/k2.1 $(DESTDIR)$(PREFIX)/share/man/man1/k2.1
+	install -m 644 engine/libk2.3 $(DESTDIR)$(PREFIX)/share/man/man3/libk2.3
 	install -m 755 $(OUT)/k2 $(DESTDIR)$(PREFIX)/bin/k2
 	install -m 644 engine/k2.h $(DESTDIR)$(PREFIX)/include/k2/k2.h
 	install -m 644 engine/k2_arrow.h $(DESTDIR)$(PREFIX)/include/k2/k2_arrow.h
