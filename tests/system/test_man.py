@@ -17,7 +17,7 @@ def text_of(path):
 def test_pages_format_without_a_warning(page):
     done = subprocess.run(["groff", "-mandoc", "-ww", "-Tutf8", page], cwd=ROOT, capture_output=True, timeout=60)
     assert done.returncode == 0 and done.stderr == b"", done.stderr
-    printed = re.sub(rb"\x1b\[[0-9;]*m", b"", done.stdout)
+    printed = re.sub(rb"\x1b\[[0-9;]*m|.\x08", b"", done.stdout)
     assert all(name in printed for name in (b"NAME", b"SYNOPSIS", b"DESCRIPTION", b"SEE ALSO"))
     assert max(map(len, text_of(page).splitlines())) <= 100
 
