@@ -6,8 +6,8 @@
 #include "format/base/timestamp.h"
 #include "query/export/exporter.h"
 #include "tools/progress.h"
+#include "tools/table_names.h"
 
-enum { MOST_TABLES = K2_MAX_SNAPSHOT_TABLES };
 static const size_t answer_ceiling_bytes = (size_t)1 << 30;
 
 struct export_tables {
@@ -15,32 +15,14 @@ struct export_tables {
     struct k2_engine *engine;
     struct k2_warehouse warehouse;
     struct k2_snapshot snapshot, newest;
-    const struct k2_table *tables[MOST_TABLES];
-    size_t table_count;
-    bool writable, named; // tables were named by the user
+    struct k2_table_names names;
+    bool writable;
     struct k2_export_request request;
     struct k2_progress progress;
     uint64_t rows_before; // of the tables that are done
     struct k2_buffer answer;
     size_t answered;
 };
-
-bool k2_next_name(struct k2_slice *rest, struct k2_slice *name)
-{
-    while (rest->size_bytes > 0 && rest->data[0] == ',') {
-        rest->data++;
-        rest->size_bytes--;
-    }
-    if (rest->size_bytes == 0) {
-        return false;
-    }
-    const uint8_t *comma = memchr(rest->data, ',', rest->size_bytes);
-    name->data = rest->data;
-    name->size_bytes = comma == NULL ? rest->size_bytes : (size_t)(comma - rest->data);
-    rest->data += name->size_bytes;
-    rest->size_bytes -= name->size_bytes;
-    return true;
-}
 
 // ---- what is asked for ----------------------------------------------------------------------
 
@@ -79,37 +61,6 @@ static enum k2_status check_options(const struct k2_cli *cli, struct k2_error *e
                : k2_fail(error, K2_BAD_REQUEST, "--warehouse: the name is empty");
 }
 
-static enum k2_status find_tables(struct export_tables *self, struct k2_error *error)
-{
-    const char *text = k2_cli_value(self->cli, "table");
-    struct k2_slice rest = k2_slice_of(text == NULL ? "" : text), name;
-    self->named = text != NULL;
-    self->table_count = 0;
-    for (size_t i = 0; !self->named; i++) {
-        const struct k2_table *table = k2_engine_table_at(self->engine, i);
-        if (table == NULL || self->table_count == MOST_TABLES) {
-            break;
-        }
-        if (table->schema->table[0] != '_') { // the store's own
-            self->tables[self->table_count++] = table;
-        }
-    }
-    while (k2_next_name(&rest, &name)) {
-        const struct k2_table *table = k2_engine_table(self->engine, name);
-        if (table == NULL || name.data[0] == '_') {
-            return k2_fail(error, K2_NOT_FOUND, "--table: there is no table `%.*s`",
-                           (int)name.size_bytes, (const char *)name.data);
-        }
-        if (self->table_count == MOST_TABLES) {
-            return k2_fail(error, K2_BAD_REQUEST, "--table: more than %d tables", MOST_TABLES);
-        }
-        self->tables[self->table_count++] = table;
-    }
-    return self->named && self->table_count == 0
-               ? k2_fail(error, K2_BAD_REQUEST, "--table: which one? Give one, such as trades")
-               : K2_OK;
-}
-
 static void show_rows(void *context, uint64_t rows)
 {
     struct export_tables *self = context;
@@ -145,7 +96,7 @@ static enum k2_status open_store(struct export_tables *self, bool write, struct 
     }
     self->writable = write;
     if (status == K2_OK) {
-        status = find_tables(self, error);
+        status = k2_table_names_read(&self->names, self->cli, self->engine, error);
     }
     if (status == K2_OK && self->newest.id == 0) { // the first time
         status = k2_snapshot_newest(self->engine, &self->newest, error);
@@ -200,25 +151,25 @@ static enum k2_status export_all(struct export_tables *self, bool only_look, boo
 {
     enum k2_status status = K2_OK;
     *has_work = false;
-    for (size_t i = 0; i < self->table_count && status == K2_OK && !*has_work; i++) {
+    for (size_t i = 0; i < self->names.count && status == K2_OK && !*has_work; i++) {
         struct k2_export_request request = self->request;
         struct k2_export_result result = {0};
         request.engine = self->engine;
         request.warehouse = &self->warehouse;
-        request.table = self->tables[i];
+        request.table = self->names.tables[i];
         request.snapshot = self->snapshot.id;
         request.newest = self->newest.id;
         request.only_look = only_look;
-        request.create_empty = self->named;
+        request.create_empty = self->names.named;
         request.writable = self->writable;
         status = k2_export_table(&request, &result, error);
         *has_work = only_look && result.has_work;
         self->rows_before += result.rows_added;
         if (status == K2_OK && !only_look && result.there) {
             if (json) {
-                put_result(self, self->tables[i], &result);
+                put_result(self, self->names.tables[i], &result);
             } else {
-                print_result(self, self->tables[i], &result);
+                print_result(self, self->names.tables[i], &result);
             }
         }
         k2_free(result.metadata);

@@ -5,7 +5,3 @@
 
 // Runs with the options of `k2 export`; `json`: what stdout carries.
 enum k2_exit k2_export_tables_run(struct k2_cli *cli, bool json);
-
-// What one table is called in a list like `trades,quotes`; the next one behind it. False at the
-// end.
-bool k2_next_name(struct k2_slice *rest, struct k2_slice *name);

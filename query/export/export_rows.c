@@ -41,6 +41,25 @@ void k2_file_list_deinit(struct k2_file_list *list)
     *list = (struct k2_file_list){0};
 }
 
+// Cuts a range of time down to one day.
+static void narrow_to_day(bool *has_start, int64_t *start_ns, bool *has_end, int64_t *end_ns,
+                          int32_t day)
+{
+    int64_t first_ns, behind_ns;
+    bool begins = !__builtin_mul_overflow((int64_t)day, K2_NS_PER_DAY, &first_ns);
+    bool ends = !__builtin_mul_overflow((int64_t)day + 1, K2_NS_PER_DAY, &behind_ns);
+    first_ns = begins ? first_ns : INT64_MIN;
+    behind_ns = ends ? behind_ns : INT64_MAX;
+    if (!*has_start || *start_ns < first_ns) {
+        *start_ns = first_ns;
+    }
+    if (!*has_end || *end_ns > behind_ns) {
+        *has_end = *has_end || ends; // the last day has no end but that of time
+        *end_ns = behind_ns;
+    }
+    *has_start = true;
+}
+
 // ---- counting -------------------------------------------------------------------------------
 
 static struct k2_scan_request scan_request(const struct k2_row_selection *selection)
@@ -144,6 +163,14 @@ enum k2_status k2_export_days(const struct k2_row_selection *selection, struct k
     *days = counts.days;
     *count = counts.count;
     return K2_OK;
+}
+
+enum k2_status k2_export_days_of(const struct k2_row_selection *selection, int32_t day,
+                                 struct k2_day_rows **days, size_t *count, struct k2_error *error)
+{
+    struct k2_row_selection narrow = *selection;
+    narrow_to_day(&narrow.has_start, &narrow.start_ns, &narrow.has_end, &narrow.end_ns, day);
+    return k2_export_days(&narrow, days, count, error);
 }
 
 // ---- writing --------------------------------------------------------------------------------
@@ -379,6 +406,7 @@ static enum k2_status write_symbol(struct day_writer *self, struct k2_scan_reque
     }
     k2_scan_close(scan);
     int64_t start_ns = request->start_ns, end_ns = request->end_ns;
+    bool has_end = request->has_end;
     int64_t middle_ns = start_ns / 2 + end_ns / 2;
     middle_ns -= (middle_ns % ns_per_us + ns_per_us) % ns_per_us; // no microsecond is cut in two
     if (status == K2_OK && (rows <= BATCH_ROWS || middle_ns <= start_ns || middle_ns >= end_ns)) {
@@ -387,11 +415,13 @@ static enum k2_status write_symbol(struct day_writer *self, struct k2_scan_reque
     }
     if (status == K2_OK) {
         request->end_ns = middle_ns;
+        request->has_end = true;
         status = write_symbol(self, request, error);
     }
     if (status == K2_OK) {
         request->start_ns = middle_ns;
         request->end_ns = end_ns;
+        request->has_end = has_end;
         status = write_symbol(self, request, error);
     }
     request->start_ns = start_ns;
@@ -452,23 +482,10 @@ static enum k2_status write_day(struct day_writer *self, const struct k2_day_row
 {
     const struct k2_row_selection *selection = &self->writer->selection;
     struct k2_scan_request request = scan_request(selection);
-    int64_t start_ns, end_ns;
     self->day = day->day;
     self->file_number = 0;
-    if (__builtin_mul_overflow((int64_t)day->day, K2_NS_PER_DAY, &start_ns)) {
-        start_ns = INT64_MIN;
-        end_ns = (int64_t)(day->day + 1) * K2_NS_PER_DAY;
-    } else if (__builtin_add_overflow(start_ns, K2_NS_PER_DAY, &end_ns)) {
-        end_ns = INT64_MAX; // the last instant that there is: no row has it
-    }
-    if (!request.has_start || request.start_ns < start_ns) {
-        request.start_ns = start_ns;
-    }
-    if (!request.has_end || request.end_ns > end_ns) {
-        request.end_ns = end_ns;
-    }
-    request.has_start = true;
-    request.has_end = end_ns != INT64_MAX || request.end_ns != INT64_MAX;
+    narrow_to_day(&request.has_start, &request.start_ns, &request.has_end, &request.end_ns,
+                  day->day);
     enum k2_status status;
     if (day->rows <= BATCH_ROWS) {
         status = gather(self, &request, error);

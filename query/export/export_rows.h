@@ -29,6 +29,11 @@ K2_MUST_CHECK enum k2_status k2_export_days(const struct k2_row_selection *selec
                                             struct k2_day_rows **days, size_t *count,
                                             struct k2_error *error);
 
+// The same of one day alone; `*count` is 0 or 1.
+K2_MUST_CHECK enum k2_status k2_export_days_of(const struct k2_row_selection *selection,
+                                               int32_t day, struct k2_day_rows **days,
+                                               size_t *count, struct k2_error *error);
+
 // What was written. Zeroed is empty and may be deinited.
 struct k2_file_list {
     struct k2_iceberg_file *items;

@@ -135,10 +135,10 @@ enum k2_status k2_table_entries(struct k2_object_store *store,
     return status;
 }
 
-static void drop_deleted(struct k2_iceberg_entries *entries)
+static void drop_deleted(struct k2_iceberg_entries *entries, size_t first)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < entries->count; i++) {
+    size_t kept = first;
+    for (size_t i = first; i < entries->count; i++) {
         if (entries->items[i].status != K2_ICEBERG_DELETED) {
             entries->items[kept++] = entries->items[i];
         }
@@ -159,7 +159,7 @@ enum k2_status k2_table_files(struct k2_table_place *place, struct k2_iceberg_en
     for (size_t i = 0; i < manifests.count && status == K2_OK; i++) {
         status = k2_table_entries(place->store, &manifests.items[i], entries, error);
     }
-    drop_deleted(entries);
+    drop_deleted(entries, 0);
     k2_iceberg_manifests_deinit(&manifests);
     return status;
 }
@@ -266,13 +266,14 @@ static int compare_paths(const void *left, const void *right)
     return k2_slice_compare(*(const struct k2_slice *)left, *(const struct k2_slice *)right);
 }
 
-// Entries of a manifest that is written anew: all are from before, with what they inherited.
-static bool mark_entries(struct attempt *self, struct k2_iceberg_entries *entries,
+// Entries from `first` on of manifests that are written anew: all are from before, with what they
+// inherited. True if one of them goes.
+static bool mark_entries(struct attempt *self, struct k2_iceberg_entries *entries, size_t first,
                          const struct k2_slice *removed)
 {
     bool found = false;
-    drop_deleted(entries);
-    for (size_t i = 0; i < entries->count; i++) {
+    drop_deleted(entries, first);
+    for (size_t i = first; i < entries->count; i++) {
         struct k2_iceberg_entry *entry = &entries->items[i];
         entry->status = K2_ICEBERG_EXISTING;
         if (removed != NULL && bsearch(&entry->file.path, removed, self->change->removed_count,
@@ -288,7 +289,38 @@ static bool mark_entries(struct attempt *self, struct k2_iceberg_entries *entrie
     return found;
 }
 
-// Manifests that list removed files are written anew; `*missing` when a file is in none.
+// The manifests that list removed files become one.
+static enum k2_status rewrite_manifests(struct attempt *self, const struct k2_slice *removed,
+                                        struct k2_error *error)
+{
+    struct k2_iceberg_entries entries = {0};
+    enum k2_status status = K2_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < self->manifests.count && status == K2_OK; i++) {
+        struct k2_iceberg_manifest *manifest = &self->manifests.items[i];
+        size_t first = entries.count;
+        bool rewritten = false;
+        if (manifest->content == 0 && manifest->spec_id == self->head.spec_id) {
+            status = k2_table_entries(self->place->store, manifest, &entries, error);
+            rewritten = status == K2_OK && mark_entries(self, &entries, first, removed);
+        }
+        if (!rewritten) {
+            entries.count = first;
+            self->manifests.items[kept++] = *manifest;
+        }
+    }
+    if (status == K2_OK) {
+        self->manifests.count = kept;
+        if (entries.count > 0) { // in the place of the first: there is room
+            status = write_manifest(self, entries.items, entries.count,
+                                    &self->manifests.items[self->manifests.count++], error);
+        }
+    }
+    k2_iceberg_entries_deinit(&entries);
+    return status;
+}
+
+// `*missing` when a file is in no manifest.
 static enum k2_status remove_files(struct attempt *self, bool *missing, struct k2_error *error)
 {
     size_t count = self->change->removed_count;
@@ -298,19 +330,7 @@ static enum k2_status remove_files(struct attempt *self, bool *missing, struct k
     }
     memcpy(removed, self->change->removed, count * sizeof *removed);
     qsort(removed, count, sizeof *removed, compare_paths);
-    enum k2_status status = K2_OK;
-    for (size_t i = 0; i < self->manifests.count && status == K2_OK; i++) {
-        struct k2_iceberg_manifest *manifest = &self->manifests.items[i];
-        struct k2_iceberg_entries entries = {0};
-        if (manifest->content != 0 || manifest->spec_id != self->head.spec_id) {
-            continue;
-        }
-        status = k2_table_entries(self->place->store, manifest, &entries, error);
-        if (status == K2_OK && mark_entries(self, &entries, removed)) {
-            status = write_manifest(self, entries.items, entries.count, manifest, error);
-        }
-        k2_iceberg_entries_deinit(&entries);
-    }
+    enum k2_status status = rewrite_manifests(self, removed, error);
     k2_free(removed);
     *missing = self->removed_files < count;
     return status;
@@ -363,7 +383,7 @@ static enum k2_status merge_small(struct attempt *self, struct k2_error *error)
         }
     }
     if (status == K2_OK) {
-        (void)mark_entries(self, &entries, NULL);
+        (void)mark_entries(self, &entries, 0, NULL);
         self->manifests.count = kept;
         if (entries.count > 0) { // in the place of the first: there is room
             status = write_manifest(self, entries.items, entries.count,

@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import subprocess
 import zipfile
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import pytest
 from pyiceberg.table import StaticTable
 
 import iceberg_readers as readers
-from test_parquet import (JSON_NAMES, KINDS, MAPS, NUMBERS, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told, without_datetimes)
+from test_parquet import (JSON_NAMES, K2, KINDS, MAPS, NUMBERS, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told, without_datetimes)
 
 BOOK = ["sequence", "price", "quantity"]
 COLUMNS = {**NUMBERS, "book": BOOK}
@@ -245,3 +246,64 @@ def test_other_writers(tmp_path):
     more = export(store, warehouse)["trades"]
     assert readers.table(warehouse, "trades").scan().to_arrow().num_rows == left + added + more["rows_added"]
     assert readers.duck([f"SELECT count(*) FROM iceberg_scan('{more['metadata']}')"]) == [[[str(left + added + more["rows_added"])]]]
+
+
+def care(store, warehouse, action, *options, code=0):
+    done = subprocess.run([K2, "iceberg", action, "--data", store, "--warehouse", warehouse, "--format", "json", *options], capture_output=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)[0]
+
+
+def test_care_of_tables(tmp_path):
+    """Small files and manifests become few, old snapshots and strays go; the rows stay, as `verify` and others see them."""
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    for seed in range(12):
+        k2("simulate", "--rows", 800, "--symbols", 5, "--seed", seed, "--to", f"{tmp_path}/rows.csv")
+        load(store, "trades", [f"{tmp_path}/rows.csv"])
+        export(store, warehouse)
+    rows = same_rows(warehouse, store, "trades", *JSON_NAMES)
+    status = care(store, warehouse, "status")
+    assert (status["rows"], status["files"], status["manifests"], status["iceberg_snapshots"]) == (len(rows), 12, 12, 12)
+    sound = care(store, warehouse, "verify")
+    assert sound["ok"] and sound["rows"] == sound["store_rows"] == len(rows)
+    compacted = care(store, warehouse, "compact")
+    assert (compacted["files_before"], compacted["files_after"], compacted["rows"]) == (12, 1, len(rows))
+    assert readers.table(warehouse, "trades").metadata.current_snapshot().summary.operation.value == "replace"
+    assert care(store, warehouse, "verify")["checksum"] == sound["checksum"]
+    expired = care(store, warehouse, "expire", "--older-than", "0s", "--keep", "2")
+    assert (expired["snapshots_removed"], expired["iceberg_snapshots"]) == (11, 2)
+    assert care(store, warehouse, "expire", "--older-than", "0s", "--keep", "1")["snapshots_removed"] == 1
+    stray = f"{warehouse}/k2/trades/data/stray.parquet"
+    open(stray, "w").close()
+    assert care(store, warehouse, "orphans")["files_removed"] == 0  # it may belong to a commit that is under way
+    assert care(store, warehouse, "orphans", "--older-than", "0s", "--dry-run")["files_found"] == 1
+    assert care(store, warehouse, "orphans", "--older-than", "0s")["files_removed"] == 1
+    files = [name for at, _, names in os.walk(f"{warehouse}/k2/trades/data") for name in names]
+    assert len(files) == 1
+    manifests = [name for name in os.listdir(f"{warehouse}/k2/trades/metadata") if name.endswith(".avro")]
+    assert len(manifests) == 1 + care(store, warehouse, "status")["manifests"] <= 3
+    same_rows(warehouse, store, "trades", *JSON_NAMES)
+    location = readers.table(warehouse, "trades").metadata_location
+    assert readers.duck([f"SELECT count(*) FROM iceberg_scan('{location}')"]) == [[[str(len(rows))]]]
+
+
+def test_verify_tells_a_difference(tmp_path):
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    k2("simulate", "--rows", 500, "--symbols", 3, "--seed", 1, "--to", f"{tmp_path}/rows.csv")
+    load(store, "trades", [f"{tmp_path}/rows.csv"])
+    export(store, warehouse)
+    table = readers.table(warehouse, "trades")
+    arrow = table.scan().to_arrow()
+    table.overwrite(arrow)  # the same rows, as PyArrow writes them
+    assert care(store, warehouse, "verify")["ok"]
+    at = arrow.schema.get_field_index("price")
+    prices = arrow.column(at).to_pylist()
+    prices[0], prices[-1] = prices[-1], prices[0]
+    changed = arrow.set_column(at, arrow.schema.field(at), pa.array(prices, arrow.schema.field(at).type))
+    table.overwrite(changed)  # the sums are the same
+    assert prices[0] != prices[-1]
+    assert "checksum" in care(store, warehouse, "verify", code=6)["difference"]
+    table.overwrite(arrow.slice(1))
+    assert care(store, warehouse, "verify", code=6)["difference"].startswith("rows: 499 in the table, 500")
+    assert export(store, warehouse, "--full")["trades"]["rows_added"] == 500
+    assert care(store, warehouse, "verify")["ok"]
