@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "engine/commit.h"
@@ -14,6 +15,7 @@
 #include "ingest/confluent_frame.h"
 #include "ingest/dead_letter.h"
 #include "ingest/plan_cache.h"
+#include "ingest/sequence_rule.h"
 
 enum {
     COMMIT_MS = 100,
@@ -37,7 +39,8 @@ struct slot {
     const struct k2_table *table;
     struct k2_row_batch *batch;
     struct origin *origins;
-    uint64_t rejected; // letters that wait
+    struct k2_sequence_rule *rule; // NULL: sparse
+    uint64_t rejected;             // letters that wait
 };
 
 // A schema to be kept with the next commit.
@@ -193,9 +196,14 @@ static enum k2_status add_slot(struct k2_pipeline *self, struct k2_commit *commi
                                struct k2_error *error)
 {
     struct k2_commit_outcome outcome = {0};
+    struct k2_source source;
     enum k2_status status = K2_OK;
     if (slot->batch->row_count > 0) {
-        status = k2_commit_add(commit, slot->batch, K2_NUMBERING_SPARSE, &outcome, error);
+        status = k2_sequence_rule_apply(slot->rule, K2_NUMBERING_SPARSE, self->engine, slot->table,
+                                        slot->batch, &source, error);
+        if (status == K2_OK) {
+            status = k2_commit_add_from(commit, slot->batch, &source, &outcome, error);
+        }
     }
     if (status == K2_OK) {
         status = add_conflicts(self, slot, &outcome, error);
@@ -541,6 +549,22 @@ static enum k2_status find_slot(struct k2_pipeline *self, const char *name, size
                : k2_row_batch_create(&made->batch, table->schema, K2_GROUP_ROWS, false, error);
 }
 
+static enum k2_status set_rule(struct k2_pipeline *self, const struct k2_pipeline_table *about,
+                               struct k2_error *error)
+{
+    const struct k2_sequence_texts texts = {
+        about->sequence, "--sequence", about->epoch, "--epoch", about->domain, "--domain",
+    };
+    for (size_t i = 0; i < self->slot_count; i++) {
+        struct slot *slot = &self->slots[i];
+        if (strcmp(slot->table->schema->table, about->name) == 0) {
+            return k2_sequence_rule_parse(&slot->rule, &texts, slot->table->schema, error);
+        }
+    }
+    return k2_fail(error, K2_BAD_REQUEST, "--sequence: %.100s: no topic is for this table",
+                   about->name);
+}
+
 static enum k2_status open_slots(struct k2_pipeline *self,
                                  const struct k2_pipeline_options *options, struct k2_error *error)
 {
@@ -554,6 +578,9 @@ static enum k2_status open_slots(struct k2_pipeline *self,
             : k2_dead_letters_create(&self->letters, self->engine, error);
     for (size_t i = 0; i < options->topic_count && status == K2_OK; i++) {
         status = find_slot(self, options->topics[i].table, &self->slot_of_topic[i], error);
+    }
+    for (size_t i = 0; i < options->table_count && status == K2_OK; i++) {
+        status = set_rule(self, &options->tables[i], error);
     }
     for (size_t i = 0; i < MAX_SCHEMAS_WAITING && status == K2_OK; i++) {
         k2_buffer_init(&self->schemas[i].key, KEY_BYTES);
@@ -653,6 +680,7 @@ void k2_pipeline_stop(struct k2_pipeline *pipeline)
     k2_dead_letters_destroy(pipeline->letters);
     for (size_t i = 0; i < pipeline->slot_count; i++) {
         k2_row_batch_destroy(pipeline->slots[i].batch);
+        k2_sequence_rule_destroy(pipeline->slots[i].rule);
         k2_free(pipeline->slots[i].origins);
     }
     for (size_t i = 0; pipeline->schemas != NULL && i < MAX_SCHEMAS_WAITING; i++) {

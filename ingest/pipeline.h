@@ -19,12 +19,19 @@ struct k2_pipeline_topic {
     size_t partition_count;
 };
 
+// What is said of the sequences of a table's rows; NULL: nothing. See ingest/sequence_rule.h.
+struct k2_pipeline_table {
+    const char *name, *sequence, *epoch, *domain;
+};
+
 // Everything but the engine is copied. Zero is the default of every field below `topics`.
 struct k2_pipeline_options {
     struct k2_engine *engine; // for writing
     const char *brokers;      // HOST:PORT[,HOST:PORT...]
     const struct k2_pipeline_topic *topics;
     size_t topic_count;
+    const struct k2_pipeline_table *tables; // those of which something is said
+    size_t table_count;
     const char *schema_registry; // see k2_schema_registry_open
     const char *exchange;        // of rows whose writer knows none
     size_t commit_rows;          // 65,536

@@ -9,7 +9,7 @@
 #include "format/base/json_text.h"
 #include "ingest/pipeline.h"
 
-enum { MOST_TOPICS = 256, MOST_PARTITIONS = 1024, SHOWN_PARTITIONS = 1024 };
+enum { MOST_TOPICS = 256, MOST_TABLES = 64, MOST_PARTITIONS = 1024, SHOWN_PARTITIONS = 1024 };
 
 struct k2_serve_ingest {
     const char *brokers, *schema_registry; // borrowed from the command line
@@ -17,6 +17,10 @@ struct k2_serve_ingest {
     char *names[MOST_TOPICS];         // owned: the words of --topic, cut up
     int32_t *partitions[MOST_TOPICS]; // owned
     size_t topic_count;
+    struct k2_pipeline_table tables[MOST_TABLES];
+    size_t table_count;
+    char *table_words[3 * MOST_TABLES]; // owned: words of --sequence, --epoch, --domain, cut up
+    size_t table_word_count;
     struct k2_pipeline *pipeline;
 };
 
@@ -81,6 +85,56 @@ static enum k2_status add_topic(struct k2_serve_ingest *self, const char *word,
     return status;
 }
 
+// Takes `TABLE=TEXT` of an option that speaks of tables; `member` is where the text belongs.
+static enum k2_status add_table_word(struct k2_serve_ingest *self, const char *option,
+                                     const char *word, size_t member, struct k2_error *error)
+{
+    size_t place = 0, room = sizeof self->table_words / sizeof self->table_words[0];
+    char *name = k2_alloc_text(word, strlen(word));
+    if (name == NULL || self->table_word_count == room) {
+        k2_free(name);
+        return k2_fail(error, name == NULL ? K2_NO_MEMORY : K2_BAD_REQUEST, "--%s: too many",
+                       option);
+    }
+    self->table_words[self->table_word_count++] = name;
+    char *text = strchr(name, '=');
+    if (text == NULL || text == name || text[1] == '\0') {
+        return k2_fail(error, K2_BAD_REQUEST, "--%s: `%.200s` is not TABLE=RULE", option, word);
+    }
+    *text++ = '\0';
+    while (place < self->table_count && strcmp(self->tables[place].name, name) != 0) {
+        place++;
+    }
+    if (place == MOST_TABLES) {
+        return k2_fail(error, K2_BAD_REQUEST, "--%s: more than %d tables", option, MOST_TABLES);
+    }
+    if (place == self->table_count) {
+        self->tables[self->table_count++] = (struct k2_pipeline_table){.name = name};
+    }
+    const char **members[] = {&self->tables[place].sequence, &self->tables[place].epoch,
+                              &self->tables[place].domain};
+    if (*members[member] != NULL) {
+        return k2_fail(error, K2_BAD_REQUEST, "--%s: %.200s is given twice", option, name);
+    }
+    *members[member] = text;
+    return K2_OK;
+}
+
+static enum k2_status add_tables(struct k2_serve_ingest *self, const struct k2_cli *cli,
+                                 struct k2_error *error)
+{
+    static const char *const options[] = {"sequence", "epoch", "domain"};
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < sizeof options / sizeof options[0] && status == K2_OK; i++) {
+        const char *word;
+        for (size_t j = 0; status == K2_OK && (word = k2_cli_value_at(cli, options[i], j)) != NULL;
+             j++) {
+            status = add_table_word(self, options[i], word, i, error);
+        }
+    }
+    return status;
+}
+
 static bool has_partition(const struct k2_pipeline_topic *topic, int32_t number)
 {
     for (size_t i = 0; i < topic->partition_count; i++) {
@@ -122,7 +176,9 @@ enum k2_status k2_serve_ingest_create(struct k2_serve_ingest **ingest, const str
 {
     *ingest = NULL;
     if (!k2_cli_has(cli, "kafka")) {
-        bool lost = k2_cli_has(cli, "topic") || k2_cli_has(cli, "schema-registry");
+        bool lost = k2_cli_has(cli, "topic") || k2_cli_has(cli, "schema-registry") ||
+                    k2_cli_has(cli, "sequence") || k2_cli_has(cli, "epoch") ||
+                    k2_cli_has(cli, "domain");
         return lost ? k2_fail(error, K2_BAD_REQUEST, "--kafka: missing; name the brokers") : K2_OK;
     }
     struct k2_serve_ingest *self = k2_alloc_zero(1, sizeof *self);
@@ -141,6 +197,9 @@ enum k2_status k2_serve_ingest_create(struct k2_serve_ingest **ingest, const str
     }
     if (status == K2_OK) {
         status = check_topics(self, error);
+    }
+    if (status == K2_OK) {
+        status = add_tables(self, cli, error);
     }
     if (status != K2_OK) {
         k2_serve_ingest_destroy(self);
@@ -161,6 +220,8 @@ enum k2_status k2_serve_ingest_start(struct k2_serve_ingest *ingest, struct k2_e
         .brokers = ingest->brokers,
         .topics = ingest->topics,
         .topic_count = ingest->topic_count,
+        .tables = ingest->tables,
+        .table_count = ingest->table_count,
         .schema_registry = ingest->schema_registry,
     };
     return k2_pipeline_start(&ingest->pipeline, &options, error);
@@ -175,6 +236,9 @@ void k2_serve_ingest_destroy(struct k2_serve_ingest *ingest)
     for (size_t i = 0; i < ingest->topic_count; i++) {
         k2_free(ingest->names[i]);
         k2_free(ingest->partitions[i]);
+    }
+    for (size_t i = 0; i < ingest->table_word_count; i++) {
+        k2_free(ingest->table_words[i]);
     }
     k2_free(ingest);
 }

@@ -7,6 +7,10 @@
 #define K2_OPTIONS_INGEST                                                                          \
     {"kafka", "BROKERS", "HOST:PORT[,HOST:PORT...] to read from", false},                          \
         {"schema-registry", "URL|DIR", "knows schemas by id; built-in schemas else", false},       \
+        {"sequence", "TABLE=dense", "its sources count every event; they may leave some out else", \
+         true},                                                                                    \
+        {"epoch", "TABLE=RULE", "where their numbers begin anew, as in k2 load", true},            \
+        {"domain", "TABLE=COLUMN,...", "what a counter counts: instrument unless given", true},    \
     {                                                                                              \
         "topic", "NAME[:P,P...]=TABLE", "a topic (partitions of it) and its table", true           \
     }

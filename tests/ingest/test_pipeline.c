@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "engine/file_io.h"
+#include "engine/gap_list.h"
 #include "format/segment/row_batch.h"
 #include "ingest/avro_encode.h"
 #include "ingest/confluent_frame.h"
@@ -41,6 +42,7 @@ struct fixture {
     struct k2_row_batch *batch;
     struct k2_avro_encoder *encoder;
     struct k2_error error;
+    const struct k2_pipeline_table *about; // what is said of trades, or NULL
 };
 
 static void must(struct fixture *self, enum k2_status status)
@@ -81,6 +83,8 @@ static void start(struct fixture *self)
         .brokers = rd_kafka_mock_cluster_bootstraps(self->cluster),
         .topics = &topic,
         .topic_count = 1,
+        .tables = self->about,
+        .table_count = self->about != NULL,
         .schema_registry = self->schemas,
         .commit_ms = 20,
     };
@@ -249,6 +253,55 @@ static struct k2_table_counters counters(struct fixture *self, const char *table
     must(self, k2_engine_counters(self->engine, k2_engine_table(self->engine, k2_slice_of(table)),
                                   &figures, &self->error));
     return figures;
+}
+
+static uint64_t open_gaps(struct fixture *self)
+{
+    struct k2_gap_figures figures = {0};
+    must(self,
+         k2_gap_figures_get(self->engine, k2_engine_table(self->engine, k2_slice_of("trades")),
+                            &figures, &self->error));
+    return figures.open;
+}
+
+// The numbers run through all symbols and partitions: the exchange counts them.
+static void gaps_of_a_topic_close_when_rows_come_late(void **state)
+{
+    static const struct k2_pipeline_table counted = {
+        .name = "trades", .sequence = "dense", .domain = "exchange"};
+    static const struct k2_pipeline_table bad[] = {{.name = "trades", .sequence = "some"},
+                                                   {.name = "quotes", .sequence = "dense"},
+                                                   {.name = "trades", .epoch = "detect"}};
+    struct fixture *self = *state;
+    struct sender sender;
+    add_schema(self);
+    open_sender(self, &sender);
+    send_trades(self, &sender, 1, 0, 100, 5);
+    send_trades(self, &sender, 1, 110, 200, 5);
+    self->about = &counted;
+    start(self);
+    wait_for(self, 190);
+    assert_int_equal(open_gaps(self), 1);
+    stop(self);
+    open_store(self);
+    start(self);
+    send_trades(self, &sender, 1, 100, 110, 5);
+    close_sender(self, &sender);
+    wait_for(self, 10);
+    assert_int_equal(open_gaps(self), 0);
+    assert_int_equal(counters(self, "trades").rows, 200);
+    k2_pipeline_stop(self->pipeline);
+    self->pipeline = NULL;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        const struct k2_pipeline_topic topic = {.name = topic_name, .table = "trades"};
+        struct k2_pipeline_options options = {.engine = self->engine,
+                                              .brokers = "127.0.0.1:1",
+                                              .topics = &topic,
+                                              .topic_count = 1,
+                                              .tables = &bad[i],
+                                              .table_count = 1};
+        assert_int_equal(k2_pipeline_start(&self->pipeline, &options, NULL), K2_BAD_REQUEST);
+    }
 }
 
 static void rows_come_once_over_restarts(void **state)
@@ -455,6 +508,8 @@ int main(void)
         return 0;
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(gaps_of_a_topic_close_when_rows_come_late, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(rows_come_once_over_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_can_not_be_a_row_is_a_dead_letter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unknown_schema_holds_its_partition, set_up, tear_down),
