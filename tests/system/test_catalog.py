@@ -43,11 +43,11 @@ class Catalog:
         home = fetch("catalog")
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
-        environment = dict(
-            os.environ, CATALOG_CATALOG__IMPL="org.apache.iceberg.jdbc.JdbcCatalog",
-            CATALOG_JDBC_SCHEMA__VERSION="V1", CATALOG_REST_PORT=str(port),
-            CATALOG_URI=f"jdbc:sqlite:file:{folder}/catalog.db", CATALOG_WAREHOUSE=warehouse,
-            **(settings or {}))
+        environment = {
+            **os.environ, "CATALOG_CATALOG__IMPL": "org.apache.iceberg.jdbc.JdbcCatalog",
+            "CATALOG_JDBC_SCHEMA__VERSION": "V1", "CATALOG_REST_PORT": str(port),
+            "CATALOG_URI": f"jdbc:sqlite:file:{folder}/catalog.db", "CATALOG_WAREHOUSE": warehouse,
+            **(settings or {})}
         self.process = Process(
             ["java", "-Xmx384m", *JAVA, "-cp", f"{home}:{home}/*",
              "org.apache.iceberg.rest.CatalogServer"], f"{folder}/catalog.log", env=environment)
