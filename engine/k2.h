@@ -122,7 +122,7 @@ struct k2_query {
     int64_t start_ns, end_ns; // start <= timestamp < end
     enum k2_cursor_order order;
     uint64_t limit;      // 0: none
-    size_t memory_bytes; // ceiling of the rows held at once; 0: 8 MiB
+    size_t memory_bytes; // ceiling of the rows held at once; 0: 8 to 32 MiB
 };
 
 // The query and all it points to may go after the call.

@@ -9,8 +9,13 @@
 #include "format/base/alloc.h"
 
 enum {
-    DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024, // more leaves the caches and is slower
-    FIRST_HORIZON_GROUPS = 64,              // of the first plan; later ones see further
+    // Where rows are as they arrived, more leaves the caches and is slower. Where they are sorted
+    // by
+    // instrument, a short window decodes each block many times: it grows while that is so.
+    DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024,
+    MOST_MEMORY_BYTES = 32 * 1024 * 1024,
+    BEARABLE_WASTE = 2,        // rows decoded for each one in the window
+    FIRST_HORIZON_GROUPS = 64, // of the first plan; later ones see further
     MOST_HORIZON_GROUPS = 4096,
     HORIZON_GROWTH = 4,
     MOST_BOOST = 60,
@@ -195,6 +200,7 @@ static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan
     }
     if (status == K2_OK && scan->order != K2_ORDER_STORED) {
         size_t memory = request->memory_bytes == 0 ? DEFAULT_MEMORY_BYTES : request->memory_bytes;
+        scan->grows = request->memory_bytes == 0;
         status = k2_scan_window_init(&scan->window, &scan->layout, memory, error);
     }
     if (status != K2_OK) {
@@ -357,6 +363,10 @@ static enum k2_status fill_window(struct k2_scan *scan, struct k2_error *error)
         }
         if (status != K2_OK) {
             return status;
+        }
+        if (scan->grows && scan->window.decoded_rows / BEARABLE_WASTE > scan->window.row_count &&
+            scan->window.row_count > wanted / 4 && scan->window.memory_bytes < MOST_MEMORY_BYTES) {
+            scan->window.memory_bytes *= 2; // of the next one
         }
         if (scan->window.row_count < wanted / 4 && scan->pace.boost < MOST_BOOST) {
             scan->pace.boost += scan->window.row_count < wanted / 64 ? 3 : 1;

@@ -45,7 +45,7 @@ struct k2_scan_request {
                          // behind it: `_op` (enum k2_row_op) and `_until`
     bool unsorted_only;  // only what no rewrite has sorted yet
     bool fresh;          // check everything anew: for whoever writes what was read
-    size_t memory_bytes; // ceiling of the window's row data, default 8 MiB
+    size_t memory_bytes; // ceiling of the window's row data, default 8 to 32 MiB
 };
 
 struct k2_scan; // opaque

@@ -18,6 +18,7 @@ struct k2_scan {
     uint32_t *ids;                       // of the wanted instruments, ascending; NULL: all
     struct k2_wanted_instrument *wanted; // the same with their numbers
     size_t id_count;
+    bool grows; // the window may take more memory
     bool limited;
     uint64_t rows_left; // if limited
     bool done;

@@ -27,6 +27,9 @@ enum k2_status k2_scan_window_init(struct k2_scan_window *window,
     for (size_t i = 0; i < layout->slot_count; i++) {
         window->text_row_bytes += k2_kind_is_fixed(layout->slots[i].kind) ? 0 : FIRST_TEXT_BYTES;
     }
+    for (size_t i = 0; i < layout->output_count; i++) {
+        window->with_commit = window->with_commit || layout->outputs[i].slot == K2_SLOT_COMMIT;
+    }
     return K2_OK;
 }
 
@@ -67,6 +70,9 @@ size_t k2_scan_window_room(const struct k2_scan_window *window)
     size_t row_bytes = 2 * sizeof(uint64_t) + sizeof(uint32_t) + window->text_row_bytes;
     for (size_t i = 0; i < window->layout->slot_count; i++) {
         bool is_fixed = k2_kind_is_fixed(window->layout->slots[i].kind);
+        if (i == K2_SLOT_COMMIT && !window->with_commit) {
+            continue; // it is looked at, but not kept
+        }
         row_bytes += 1 + (is_fixed ? sizeof(int64_t) : sizeof(struct k2_slice));
     }
     size_t rows = window->memory_bytes / row_bytes;
@@ -157,6 +163,7 @@ enum k2_status k2_scan_window_collect(struct k2_scan_window *window, struct k2_g
     window->run_count = 0;
     window->row_count = 0;
     window->begin = window->end = 0;
+    window->decoded_rows = 0;
     window->order = NULL;
     k2_text_arena_clear(&window->texts);
     for (size_t i = 0; i < window->layout->slot_count; i++) {
@@ -278,6 +285,7 @@ static enum k2_status load_column(struct k2_scan_window *window, struct k2_group
                 }
                 decoded_cursor = run->cursor;
                 decoded_block = block;
+                window->decoded_rows += slot == K2_SLOT_TIME ? K2_BLOCK_ROWS : 0;
                 memo = (struct text_memo){0};
             }
             uint32_t stop = end - base < K2_BLOCK_ROWS ? end : base + K2_BLOCK_ROWS;

@@ -30,6 +30,8 @@ struct k2_window_column {
 struct k2_scan_window {
     const struct k2_scan_layout *layout; // borrowed
     size_t memory_bytes;
+    size_t decoded_rows;        // of the times that this window needed, in whole blocks
+    bool with_commit;           // it is an output
     size_t text_row_bytes;      // of a row's texts, as seen so far
     size_t text_ceiling_bytes;  // of this window
     struct k2_window_run *runs; // by group and row
