@@ -131,6 +131,21 @@ static enum k2_status take_segment(struct backup *self, uint64_t segment_id, uin
     return status;
 }
 
+// The newest segment with commits, which the writer may be appending to; 0: none.
+static enum k2_status find_newest(struct k2_store_cursor *cursor, uint64_t *newest_id,
+                                  struct k2_error *error)
+{
+    *newest_id = 0;
+    enum k2_status status = k2_store_seek(cursor, (struct k2_slice){0}, error);
+    while (status == K2_OK && cursor->found) {
+        if (!k2_segment_record_decode(cursor->value).rewritten) {
+            *newest_id = k2_index_key_get(cursor->key, 0, 8);
+        }
+        status = k2_store_next(cursor, error);
+    }
+    return status;
+}
+
 static enum k2_status take_segments(struct backup *self, struct k2_error *error)
 {
     struct k2_store_txn *txn;
@@ -142,10 +157,9 @@ static enum k2_status take_segments(struct backup *self, struct k2_error *error)
     }
     status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
     if (status == K2_OK) {
-        status = k2_store_last(&cursor, error);
+        status = find_newest(&cursor, &newest_id, error);
     }
-    if (status == K2_OK && cursor.found) {
-        newest_id = k2_index_key_get(cursor.key, 0, 8);
+    if (status == K2_OK) {
         status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
     }
     while (status == K2_OK && cursor.found) {

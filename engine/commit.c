@@ -310,8 +310,14 @@ static enum k2_status write_parts(struct k2_commit *commit, struct k2_snapshot *
         if (part->stored == 0) {
             continue;
         }
-        status = k2_publish_write(engine, &engine->tail, part->table, part->batch, part->order,
-                                  part->stored, &info, &scratch, &part->group, error);
+        const struct k2_publish_rows rows = {
+            .table = part->table,
+            .batch = part->batch,
+            .order = part->order,
+            .row_count = part->stored,
+        };
+        status =
+            k2_publish_write(engine, &engine->tail, &rows, &info, &scratch, &part->group, error);
         info.part++;
         info.marker_count = 0; // the first part has them
         snapshot->tables[snapshot->table_count].table_id = part->table->id;
@@ -445,35 +451,42 @@ static bool is_empty(const struct k2_commit *commit, size_t *stored)
     return *stored == 0 && counted == 0 && commit->progress_count == 0;
 }
 
+static enum k2_status finish(struct k2_commit *commit, struct k2_error *error)
+{
+    struct k2_engine *engine = commit->engine;
+    struct k2_snapshot next = {
+        .id = engine->newest.id + 1,
+        .parent = engine->newest.id,
+        .time_ns = k2_engine_next_time_ns(engine),
+        .operation = K2_OPERATION_APPEND,
+    };
+    struct k2_byte_reader reader = {.rest = k2_buffer_slice(&commit->progress)};
+    struct k2_progress_marker *markers = k2_alloc_zero(commit->progress_count, sizeof *markers);
+    if (markers == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    for (size_t i = 0; i < commit->progress_count; i++) {
+        markers[i] = next_marker(&reader);
+    }
+    enum k2_status status = write_commit(commit, &next, markers, error);
+    k2_free(markers);
+    return status;
+}
+
 enum k2_status k2_commit_finish(struct k2_commit *commit, uint64_t *snapshot,
                                 struct k2_error *error)
 {
     struct k2_engine *engine = commit->engine;
     size_t stored;
     enum k2_status status = K2_OK;
+    k2_engine_lock(engine);
     if (!is_empty(commit, &stored)) {
-        struct k2_snapshot next = {
-            .id = engine->newest.id + 1,
-            .parent = engine->newest.id,
-            .time_ns = k2_engine_next_time_ns(engine),
-            .operation = K2_OPERATION_APPEND,
-        };
-        struct k2_byte_reader reader = {.rest = k2_buffer_slice(&commit->progress)};
-        struct k2_progress_marker *markers = k2_alloc_zero(commit->progress_count, sizeof *markers);
-        if (markers == NULL) {
-            status = k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
-        }
-        for (size_t i = 0; i < commit->progress_count && status == K2_OK; i++) {
-            markers[i] = next_marker(&reader);
-        }
-        if (status == K2_OK) {
-            status = write_commit(commit, &next, markers, error);
-        }
-        k2_free(markers);
+        status = finish(commit, error);
     }
     if (status == K2_OK) {
         *snapshot = engine->newest.id;
     }
+    k2_engine_unlock(engine);
     k2_commit_abort(commit); // frees
     return status;
 }

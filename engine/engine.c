@@ -278,12 +278,16 @@ static enum k2_status begin_run(struct k2_engine *engine, struct k2_error *error
     if (status == K2_OK) {
         status = k2_instruments_open(engine, txn, error);
     }
+    if (status == K2_OK) {
+        status = k2_journal_begin(engine, txn, error);
+    }
     if (status != K2_OK) {
         k2_store_abort(txn);
         return status;
     }
     status = k2_store_commit(txn, error);
     if (status == K2_OK) {
+        k2_instruments_committed(engine);
         status = k2_garbage_sweep(engine, error);
     }
     if (status == K2_OK) {
@@ -314,6 +318,27 @@ static enum k2_status begin_reading(struct k2_engine *engine, struct k2_error *e
     return status;
 }
 
+static void init_locks(struct k2_engine *engine)
+{
+    pthread_mutexattr_t recursive;
+    (void)pthread_mutexattr_init(&recursive);
+    (void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&engine->tables_lock, NULL);
+    (void)pthread_mutex_init(&engine->write_lock, &recursive);
+    (void)pthread_mutex_init(&engine->rewrite_lock, &recursive);
+    (void)pthread_mutexattr_destroy(&recursive);
+}
+
+void k2_engine_lock(struct k2_engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->write_lock);
+}
+
+void k2_engine_unlock(struct k2_engine *engine)
+{
+    (void)pthread_mutex_unlock(&engine->write_lock);
+}
+
 enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum k2_engine_mode mode,
                               struct k2_error *error)
 {
@@ -323,7 +348,7 @@ enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum 
     }
     self->lock_file = -1;
     self->mode = mode;
-    (void)pthread_mutex_init(&self->tables_lock, NULL);
+    init_locks(self);
     self->path = k2_alloc_text(path, strlen(path));
     enum k2_status status = K2_OK;
     if (self->path == NULL) {
@@ -383,6 +408,8 @@ void k2_engine_close(struct k2_engine *engine)
         (void)close(engine->lock_file);
     }
     (void)pthread_mutex_destroy(&engine->tables_lock);
+    (void)pthread_mutex_destroy(&engine->write_lock);
+    (void)pthread_mutex_destroy(&engine->rewrite_lock);
     k2_free(engine->path);
     k2_free(engine);
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/snapshot.h"
 #include "engine/store.h"
 #include "engine/tail.h"
@@ -46,18 +47,27 @@ struct k2_engine {
     size_t old_schema_count;
     pthread_mutex_t tables_lock; // guards changes of the five fields above
 
-    // Write handles only; belong to the writer's thread.
+    // Write handles only. What follows up to `journal_sequence` is guarded by `write_lock`, which
+    // whoever changes the store holds while it writes to the tail and the index, for the time of a
+    // commit. Recursive. `rewrite_lock` is held through a whole rewrite, and by everything else
+    // that takes groups out of the index; it comes first. The instruments belong to the thread that
+    // commits.
+    pthread_mutex_t write_lock, rewrite_lock;
     int lock_file;
     uint64_t run, run_base;
     uint64_t newest_segment;
     struct k2_snapshot newest; // as of the last commit of this handle
     struct k2_tail tail;
-    uint32_t journal_sequence; // rows of `_log` that this run wrote
+    uint32_t journal_sequence;                           // rows of `_log` that this run wrote
+    uint32_t journal_instruments[K2_JOURNAL_KIND_COUNT]; // set at opening
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
     struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
-    bool broken; // a commit ended unclear: refuse everything until it is opened again
+    atomic_bool broken; // a commit ended unclear: refuse everything until it is opened again
 };
+
+void k2_engine_lock(struct k2_engine *engine); // write_lock
+void k2_engine_unlock(struct k2_engine *engine);
 
 // Loads the tables that are not loaded yet, and newer versions of those that are.
 K2_MUST_CHECK enum k2_status

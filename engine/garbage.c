@@ -123,6 +123,10 @@ static enum k2_status remove_segments(struct k2_engine *engine, const struct ret
         status = k2_file_unlink(path, error);
         k2_view_cache_forget(engine->views, list[i].segment_id); // the space comes back
     }
+    if (status == K2_OK) { // a file that came back would have nobody who knows that it is void
+        k2_engine_segment_path(engine, 0, NULL, path);
+        status = k2_file_sync_directory(path, error);
+    }
     struct k2_store_txn *txn = NULL;
     if (status == K2_OK) {
         status = k2_store_begin(engine->store, true, &txn, error);

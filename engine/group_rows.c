@@ -118,19 +118,26 @@ enum k2_status k2_group_rows_key(struct k2_group_rows *rows, uint32_t row, int64
     return status == K2_OK ? key_value(rows, K2_SEQUENCE, row, sequence, error) : status;
 }
 
+enum k2_status k2_group_rows_hidden_vector(struct k2_group_rows *rows, uint16_t id, uint32_t row,
+                                           const struct k2_vector **vector, uint32_t *place,
+                                           struct k2_error *error)
+{
+    size_t column = 0;
+    while (column + 1 < HIDDEN_COUNT && hidden_ids[column] != id) {
+        column++;
+    }
+    return k2_group_rows_vector(rows, rows->schema->column_count + column, row, vector, place,
+                                error);
+}
+
 enum k2_status k2_group_rows_hidden(struct k2_group_rows *rows, uint16_t id, uint32_t row,
                                     int64_t *value, struct k2_error *error)
 {
-    size_t place = 0;
-    while (place + 1 < HIDDEN_COUNT && hidden_ids[place] != id) {
-        place++;
-    }
     const struct k2_vector *vector;
-    uint32_t in_vector;
-    enum k2_status status = k2_group_rows_vector(rows, rows->schema->column_count + place, row,
-                                                 &vector, &in_vector, error);
+    uint32_t place;
+    enum k2_status status = k2_group_rows_hidden_vector(rows, id, row, &vector, &place, error);
     if (status == K2_OK) {
-        *value = vector == NULL ? 0 : vector->values[in_vector];
+        *value = vector == NULL ? 0 : vector->values[place];
     }
     return status;
 }

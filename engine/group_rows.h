@@ -26,6 +26,12 @@ K2_MUST_CHECK enum k2_status k2_group_rows_hidden(struct k2_group_rows *rows, ui
                                                   uint32_t row, int64_t *value,
                                                   struct k2_error *error);
 
+// The same as a vector, like k2_group_rows_vector.
+K2_MUST_CHECK enum k2_status k2_group_rows_hidden_vector(struct k2_group_rows *rows, uint16_t id,
+                                                         uint32_t row,
+                                                         const struct k2_vector **vector,
+                                                         uint32_t *place, struct k2_error *error);
+
 // The key of a row of the directory entry's instrument.
 K2_MUST_CHECK enum k2_status k2_group_rows_key(struct k2_group_rows *rows, uint32_t row,
                                                int64_t *time_ns, int64_t *epoch, int64_t *sequence,

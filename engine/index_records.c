@@ -72,6 +72,7 @@ struct k2_index_value k2_segment_record_encode(const struct k2_segment_record *r
     put(&value, record->group_count, 4);
     put(&value, record->state, 1);
     put(&value, record->run, 8);
+    put(&value, record->rewritten, 1);
     return value;
 }
 
@@ -83,6 +84,7 @@ struct k2_segment_record k2_segment_record_decode(struct k2_slice value)
     record.group_count = k2_read_u32(&reader);
     record.state = k2_read_u8(&reader);
     record.run = k2_read_u64(&reader);
+    record.rewritten = k2_read_u8(&reader) != 0;
     return record;
 }
 

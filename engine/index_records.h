@@ -36,9 +36,10 @@ enum k2_segment_state {
 
 struct k2_segment_record {
     uint64_t length_bytes; // committed; what lies behind does not exist
-    uint32_t group_count;
+    uint32_t group_count;  // those that count; a segment without any is retired
     uint8_t state;
     uint64_t run;
+    bool rewritten; // a rewrite's output; else it holds commits
 };
 
 struct k2_group_record {

@@ -1,6 +1,7 @@
 #include "engine/journal.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "engine/commit_log.h"
 #include "engine/engine_state.h"
@@ -11,19 +12,57 @@
 #include "format/base/alloc.h"
 
 static const size_t group_ceiling_bytes = (size_t)1 << 30;
+static const char exchange[] = "_k2";
+
+const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT] = {
+    K2_JOURNAL_TAG, K2_JOURNAL_SCHEMA, K2_JOURNAL_COMMITS, K2_JOURNAL_POLICY, K2_JOURNAL_DOMAIN,
+};
+
+enum k2_status k2_journal_begin(struct k2_engine *engine, struct k2_store_txn *txn,
+                                struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < K2_JOURNAL_KIND_COUNT && status == K2_OK; i++) {
+        status =
+            k2_instrument_intern(engine, k2_slice_of(exchange), k2_slice_of(k2_journal_kinds[i]),
+                                 &engine->journal_instruments[i], error);
+    }
+    return status == K2_OK ? k2_instruments_store(engine, txn, error) : status;
+}
+
+// The names of the engine's instruments belong to another thread.
+static struct k2_instrument_name name_of(void *context, uint32_t instrument)
+{
+    const struct k2_engine *engine = context;
+    size_t kind = 0;
+    while (engine->journal_instruments[kind] != instrument) {
+        kind++;
+        assert(kind < K2_JOURNAL_KIND_COUNT);
+    }
+    return (struct k2_instrument_name){k2_slice_of(exchange), k2_slice_of(k2_journal_kinds[kind])};
+}
+
+static uint32_t instrument_of(const struct k2_engine *engine, const char *kind)
+{
+    size_t i = 0;
+    while (strcmp(k2_journal_kinds[i], kind) != 0) {
+        i++;
+        assert(i < K2_JOURNAL_KIND_COUNT);
+    }
+    return engine->journal_instruments[i];
+}
 
 static enum k2_status add_entry(struct k2_engine *engine, struct k2_row_batch *batch,
                                 const struct k2_journal_entry *entry, struct k2_error *error)
 {
     const struct k2_schema *schema = batch->schema;
-    struct k2_row_key key = {.time_ns = k2_engine_next_time_ns(engine)};
+    struct k2_row_key key = {
+        .instrument = instrument_of(engine, entry->kind),
+        .time_ns = k2_engine_next_time_ns(engine),
+        .sequence = (int64_t)(engine->run << 32 | ++engine->journal_sequence),
+    };
     size_t row;
-    enum k2_status status = k2_instrument_intern(engine, k2_slice_of("_k2"),
-                                                 k2_slice_of(entry->kind), &key.instrument, error);
-    if (status == K2_OK) {
-        key.sequence = (int64_t)(engine->run << 32 | ++engine->journal_sequence);
-        status = k2_row_batch_add(batch, &key, 0, &row, error);
-    }
+    enum k2_status status = k2_row_batch_add(batch, &key, 0, &row, error);
     if (status == K2_OK) {
         k2_row_batch_set_value(batch, row, (size_t)k2_schema_find(schema, k2_slice_of("number")),
                                entry->number);
@@ -52,8 +91,15 @@ static enum k2_status write_group(struct k2_engine *engine, const struct k2_tabl
     enum k2_status status = order == NULL ? k2_fail(error, K2_NO_MEMORY, "log: out of memory")
                                           : k2_row_order(batch, order, error);
     if (status == K2_OK) {
-        status = k2_publish_write(engine, &engine->tail, table, batch, order, batch->row_count,
-                                  &info, &scratch, group, error);
+        const struct k2_publish_rows rows = {
+            .table = table,
+            .batch = batch,
+            .order = order,
+            .row_count = batch->row_count,
+            .name_of = name_of,
+            .name_context = engine,
+        };
+        status = k2_publish_write(engine, &engine->tail, &rows, &info, &scratch, group, error);
     }
     if (status == K2_OK) {
         status = k2_tail_sync(engine, &engine->tail, error);
@@ -81,9 +127,6 @@ static enum k2_status commit_group(struct k2_engine *engine, const struct k2_new
     if (status == K2_OK) {
         status = k2_publish_tail(engine, &engine->tail, 1, txn, error);
     }
-    if (status == K2_OK) {
-        status = k2_instruments_store(engine, txn, error);
-    }
     if (status != K2_OK) {
         k2_store_abort(txn);
         return status;
@@ -93,9 +136,10 @@ static enum k2_status commit_group(struct k2_engine *engine, const struct k2_new
     return status;
 }
 
-enum k2_status k2_journal_write(struct k2_engine *engine, const struct k2_journal_entry *entries,
-                                size_t entry_count, k2_journal_change *change, void *context,
-                                struct k2_error *error)
+static enum k2_status write_entries(struct k2_engine *engine,
+                                    const struct k2_journal_entry *entries, size_t entry_count,
+                                    k2_journal_change *change, void *context,
+                                    struct k2_error *error)
 {
     const struct k2_table *table = k2_engine_table(engine, k2_slice_of(K2_JOURNAL_TABLE));
     struct k2_row_batch *batch = NULL;
@@ -122,8 +166,17 @@ enum k2_status k2_journal_write(struct k2_engine *engine, const struct k2_journa
     if (status == K2_OK) {
         engine->tail.committed_bytes = engine->tail.written_bytes;
         engine->tail.group_count++;
-        k2_instruments_committed(engine);
     }
+    return status;
+}
+
+enum k2_status k2_journal_write(struct k2_engine *engine, const struct k2_journal_entry *entries,
+                                size_t entry_count, k2_journal_change *change, void *context,
+                                struct k2_error *error)
+{
+    k2_engine_lock(engine);
+    enum k2_status status = write_entries(engine, entries, entry_count, change, context, error);
+    k2_engine_unlock(engine);
     return status;
 }
 
@@ -132,15 +185,19 @@ struct commit_chunks {
     struct k2_journal_entry *entries; // owned
     size_t count;
     struct k2_buffer bytes;
-    uint64_t newest; // the commit up to which they go
+    uint64_t newest;                    // the commit up to which they go
+    const struct k2_snapshot *snapshot; // borrowed: to be appended; may be NULL
 };
 
 static enum k2_status note_logged(void *context, struct k2_store_txn *txn, struct k2_error *error)
 {
     const struct commit_chunks *chunks = context;
     struct k2_index_value value = k2_index_value_number(chunks->newest);
-    return k2_store_put(txn, K2_STORE_META, k2_slice_of(K2_JOURNAL_LOGGED),
-                        k2_index_value_slice(&value), error);
+    enum k2_status status =
+        chunks->snapshot == NULL ? K2_OK : k2_commit_log_append(txn, chunks->snapshot, error);
+    return status != K2_OK ? status
+                           : k2_store_put(txn, K2_STORE_META, k2_slice_of(K2_JOURNAL_LOGGED),
+                                          k2_index_value_slice(&value), error);
 }
 
 static enum k2_status collect_chunks(struct k2_store_txn *txn, struct k2_store_cursor *cursor,
@@ -177,32 +234,69 @@ static enum k2_status collect_chunks(struct k2_store_txn *txn, struct k2_store_c
     return status == K2_OK ? k2_buffer_check(&chunks->bytes, "log", error) : status;
 }
 
-enum k2_status k2_journal_write_commits(struct k2_engine *engine, struct k2_error *error)
+// What the log will be with `chunks->snapshot` is read in a transaction that comes to nothing.
+static enum k2_status read_chunks(struct k2_engine *engine, struct commit_chunks *chunks,
+                                  struct k2_error *error)
 {
-    struct commit_chunks chunks = {.newest = engine->newest.id};
     struct k2_store_cursor cursor = {0};
     struct k2_store_txn *txn;
-    k2_buffer_init(&chunks.bytes, group_ceiling_bytes / 2);
-    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
+    enum k2_status status = k2_store_begin(engine->store, chunks->snapshot != NULL, &txn, error);
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_COMMIT, &cursor, error);
+    if (chunks->snapshot != NULL) {
+        status = k2_commit_log_append(txn, chunks->snapshot, error);
+    }
     if (status == K2_OK) {
-        status = collect_chunks(txn, &cursor, &chunks, error);
+        status = k2_store_cursor_open(txn, K2_STORE_COMMIT, &cursor, error);
+    }
+    if (status == K2_OK) {
+        status = collect_chunks(txn, &cursor, chunks, error);
     }
     k2_store_cursor_close(&cursor);
     k2_store_abort(txn);
     size_t offset = 0;
-    for (size_t i = 0; status == K2_OK && i < chunks.count; i++) {
-        chunks.entries[i].value.data = chunks.bytes.data + offset;
-        offset += chunks.entries[i].value.size_bytes;
+    for (size_t i = 0; status == K2_OK && i < chunks->count; i++) {
+        chunks->entries[i].value.data = chunks->bytes.data + offset;
+        offset += chunks->entries[i].value.size_bytes;
     }
+    return status;
+}
+
+static enum k2_status log_commits(struct k2_engine *engine, const struct k2_snapshot *snapshot,
+                                  struct k2_error *error)
+{
+    struct commit_chunks chunks = {
+        .newest = snapshot == NULL ? engine->newest.id : snapshot->id,
+        .snapshot = snapshot,
+    };
+    k2_buffer_init(&chunks.bytes, group_ceiling_bytes / 2);
+    enum k2_status status = read_chunks(engine, &chunks, error);
     if (status == K2_OK && chunks.count > 0) {
         status =
             k2_journal_write(engine, chunks.entries, chunks.count, note_logged, &chunks, error);
     }
     k2_free(chunks.entries);
     k2_buffer_deinit(&chunks.bytes);
+    return status;
+}
+
+enum k2_status k2_journal_write_commits(struct k2_engine *engine, struct k2_error *error)
+{
+    k2_engine_lock(engine);
+    enum k2_status status = log_commits(engine, NULL, error);
+    k2_engine_unlock(engine);
+    return status;
+}
+
+enum k2_status k2_journal_add_snapshot(struct k2_engine *engine, const struct k2_snapshot *snapshot,
+                                       struct k2_error *error)
+{
+    k2_engine_lock(engine);
+    enum k2_status status = log_commits(engine, snapshot, error);
+    if (status == K2_OK) {
+        engine->newest = *snapshot;
+    }
+    k2_engine_unlock(engine);
     return status;
 }

@@ -18,6 +18,10 @@
 #define K2_JOURNAL_EXPORT "export"
 #define K2_JOURNAL_DOMAIN "domain"
 
+// The symbols of `_log`, exchange `_k2`: all of the above.
+enum { K2_JOURNAL_KIND_COUNT = 5 };
+extern const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT];
+
 // In the index: the newest commit whose record is in `_log`.
 #define K2_JOURNAL_LOGGED "logged"
 
@@ -27,6 +31,12 @@ struct k2_journal_entry {
     int64_t number;        // see format/schema/_log.avsc
     struct k2_slice value; // borrowed
 };
+
+struct k2_snapshot;
+
+// A writer's start: their instruments get their ids, which become durable with `txn`.
+K2_MUST_CHECK enum k2_status k2_journal_begin(struct k2_engine *engine, struct k2_store_txn *txn,
+                                              struct k2_error *error);
 
 // Changes the index in the transaction that makes the entries count.
 typedef enum k2_status k2_journal_change(void *context, struct k2_store_txn *txn,
@@ -39,6 +49,11 @@ K2_MUST_CHECK enum k2_status k2_journal_write(struct k2_engine *engine,
                                               size_t entry_count, k2_journal_change *change,
                                               void *context, struct k2_error *error);
 
-// Writes what the commit log has gained since it was written last.
+// Writes what the commit log has gained since it was written last, before files with commits go.
 K2_MUST_CHECK enum k2_status k2_journal_write_commits(struct k2_engine *engine,
                                                       struct k2_error *error);
+
+// Appends a snapshot without rows to the commit log, and writes that.
+K2_MUST_CHECK enum k2_status k2_journal_add_snapshot(struct k2_engine *engine,
+                                                     const struct k2_snapshot *snapshot,
+                                                     struct k2_error *error);

@@ -43,7 +43,7 @@ static bool wants_group(const struct k2_plan_request *request, const struct k2_g
     bool is_new = request->commit_after == 0 || record->commit_max > request->commit_after;
     return shows && is_new && record->time_max_ns >= request->time_min_ns &&
            record->commit_min <= request->snapshot &&
-           (!request->unsorted_only || record->level == 0);
+           (!request->unsorted_only || !k2_level_is_sorted(record->level));
 }
 
 static bool grow(struct k2_plan *plan, size_t *room)
@@ -291,6 +291,17 @@ static void sweep_cache(struct k2_engine *engine, struct k2_store_txn *txn)
     }
 }
 
+// A fresh plan has a cache of its own, which keeps nothing.
+static enum k2_status choose_cache(struct k2_engine *engine, bool fresh, struct k2_plan *plan,
+                                   struct k2_error *error)
+{
+    static const struct k2_view_cache_limits nothing;
+    enum k2_status status =
+        fresh ? k2_view_cache_create(&plan->own_cache, &nothing, error) : K2_OK;
+    plan->cache = fresh ? plan->own_cache : engine->views;
+    return status;
+}
+
 static enum k2_status build(struct k2_engine *engine, const struct k2_plan_request *request,
                             struct k2_store_txn *txn, struct k2_plan *plan, struct k2_error *error)
 {
@@ -310,13 +321,28 @@ static enum k2_status build(struct k2_engine *engine, const struct k2_plan_reque
         (request->most_mapped > 0 && plan->group_count > request->most_mapped)) {
         return status;
     }
-    plan->cache = engine->views;
-    if (request->fresh) {
-        static const struct k2_view_cache_limits nothing;
-        status = k2_view_cache_create(&plan->own_cache, &nothing, error);
-        plan->cache = plan->own_cache;
-    }
+    status = choose_cache(engine, request->fresh, plan, error);
     return status == K2_OK ? map_groups(engine, txn, plan, error) : status;
+}
+
+enum k2_status k2_plan_open_groups(struct k2_engine *engine, struct k2_store_txn *txn,
+                                   const struct k2_plan_group *groups, size_t group_count,
+                                   struct k2_plan *plan, struct k2_error *error)
+{
+    *plan = (struct k2_plan){.groups = k2_alloc_zero(group_count, sizeof *groups)};
+    if (plan->groups == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "plan: out of memory");
+    }
+    memcpy(plan->groups, groups, group_count * sizeof *groups);
+    plan->group_count = group_count;
+    enum k2_status status = choose_cache(engine, true, plan, error);
+    if (status == K2_OK) {
+        status = map_groups(engine, txn, plan, error);
+    }
+    if (status != K2_OK) {
+        k2_plan_close(plan);
+    }
+    return status;
 }
 
 enum k2_status k2_plan_open(struct k2_engine *engine, const struct k2_plan_request *request,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/store.h"
 #include "engine/view_cache.h"
 
 struct k2_plan_group {
@@ -39,7 +40,7 @@ struct k2_plan_request {
     const uint32_t *instruments;      // sorted ids, NULL = all
     size_t instrument_count;
     bool with_history;  // also groups in which every row was replaced before `snapshot`
-    bool unsorted_only; // leave out what a rewrite has sorted already (level > 0)
+    bool unsorted_only; // leave out what is sorted (k2_level_is_sorted)
     bool headers_only;  // list the groups, map nothing
     bool fresh;         // map and check anew, past the cache: for whoever writes what was read
     size_t most_mapped; // map nothing if there are more groups; 0: no limit
@@ -48,6 +49,12 @@ struct k2_plan_request {
 K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,
                                           const struct k2_plan_request *request,
                                           struct k2_plan *plan, struct k2_error *error);
+
+// Maps exactly these groups, which the caller knows to be in the index, past the cache.
+K2_MUST_CHECK enum k2_status k2_plan_open_groups(struct k2_engine *engine, struct k2_store_txn *txn,
+                                                 const struct k2_plan_group *groups,
+                                                 size_t group_count, struct k2_plan *plan,
+                                                 struct k2_error *error);
 void k2_plan_close(struct k2_plan *plan);
 
 // The view of a group, opened or from the cache; borrowed from the plan until it is released or the

@@ -58,15 +58,15 @@ static void describe(const struct k2_row_batch *batch, const uint32_t *order, si
 }
 
 enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
-                                const struct k2_table *table, const struct k2_row_batch *batch,
-                                const uint32_t *order, size_t row_count,
-                                struct k2_row_group_info *info, struct k2_buffer *scratch,
-                                struct k2_new_group *group, struct k2_error *error)
+                                const struct k2_publish_rows *rows, struct k2_row_group_info *info,
+                                struct k2_buffer *scratch, struct k2_new_group *group,
+                                struct k2_error *error)
 {
     enum k2_status status = k2_tail_open(engine, tail, error);
     if (status != K2_OK) {
         return status;
     }
+    const struct k2_table *table = rows->table;
     memcpy(info->store_id, engine->store_id, sizeof info->store_id);
     info->segment_id = tail->segment_id;
     info->offset = tail->written_bytes;
@@ -76,7 +76,10 @@ enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
     info->run = engine->run;
     info->run_base = engine->run_base;
     k2_buffer_clear(scratch);
-    status = k2_row_group_encode(batch, order, row_count, info, name_of, engine, scratch, error);
+    status =
+        k2_row_group_encode(rows->batch, rows->order, rows->row_count, info,
+                            rows->name_of == NULL ? name_of : rows->name_of,
+                            rows->name_of == NULL ? engine : rows->name_context, scratch, error);
     if (status == K2_OK) {
         status = k2_tail_write(engine, tail, k2_buffer_slice(scratch), error);
     }
@@ -85,7 +88,7 @@ enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
             .table = table,
             .place = {.table = table->id, .segment_id = info->segment_id, .offset = info->offset},
         };
-        describe(batch, order, row_count, info, group);
+        describe(rows->batch, rows->order, rows->row_count, info, group);
         group->record.length_bytes = (uint32_t)scratch->size_bytes;
     }
     return status;
@@ -175,6 +178,7 @@ enum k2_status k2_publish_tail(struct k2_engine *engine, const struct k2_tail *t
         .group_count = tail->group_count + new_groups,
         .state = K2_SEGMENT_LIVE,
         .run = engine->run,
+        .rewritten = tail->rewritten,
     };
     struct k2_index_key key = k2_index_key_id(tail->segment_id, 8);
     struct k2_index_value value = k2_segment_record_encode(&record);

@@ -13,14 +13,24 @@ struct k2_new_group {
     struct k2_group_record record;
 };
 
-// Encodes rows order[0..row_count) of `batch` (sorted) as one group and appends it to `tail`, which
-// is opened if need be. `info` comes with commit, part, level, markers and inputs; the rest is
-// filled in. `scratch` is used for the bytes. The group is not durable yet.
-K2_MUST_CHECK enum k2_status
-k2_publish_write(struct k2_engine *engine, struct k2_tail *tail, const struct k2_table *table,
-                 const struct k2_row_batch *batch, const uint32_t *order, size_t row_count,
-                 struct k2_row_group_info *info, struct k2_buffer *scratch,
-                 struct k2_new_group *group, struct k2_error *error);
+// Rows order[0..row_count) of `batch`, sorted by key.
+struct k2_publish_rows {
+    const struct k2_table *table;
+    const struct k2_row_batch *batch;
+    const uint32_t *order;
+    size_t row_count;
+    k2_name_of_instrument *name_of; // NULL: the engine's interned instruments (writer's thread)
+    void *name_context;
+};
+
+// Encodes rows as one group and appends it to `tail`, which is opened if need be. `info` comes with
+// commit, part, level, markers and inputs; the rest is filled in. `scratch` is used for the bytes.
+// The group is not durable yet.
+K2_MUST_CHECK enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
+                                              const struct k2_publish_rows *rows,
+                                              struct k2_row_group_info *info,
+                                              struct k2_buffer *scratch, struct k2_new_group *group,
+                                              struct k2_error *error);
 
 // Adds the group, or takes it out, with the figures of its table.
 K2_MUST_CHECK enum k2_status

@@ -258,7 +258,7 @@ static enum k2_status write_sound(struct repair *self, int file, uint64_t segmen
          i++) {
         const struct k2_salvaged_group *group = &salvage->groups[i];
         struct k2_slice bytes;
-        if (group->counts) {
+        if (group->counts || (group->replaced && group->state == K2_SALVAGED_SOUND)) {
             status = k2_salvage_bytes(salvage, group, &bytes, error);
             if (status == K2_OK) {
                 status = k2_file_write(file, bytes, group->place.offset, error);

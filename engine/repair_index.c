@@ -323,9 +323,8 @@ static enum k2_status put_member(void *context, const struct k2_directory_entry 
     return status;
 }
 
-// Groups come in the order in which they were written, so the newest marker is put last.
-static enum k2_status put_markers(struct builder *self, const struct k2_salvaged_group *group,
-                                  struct k2_error *error)
+static enum k2_status put_markers_of(struct builder *self, const struct k2_salvaged_group *group,
+                                     struct k2_error *error)
 {
     struct k2_row_group_view *view = NULL;
     enum k2_status status = k2_salvage_view(self->salvage, group, &view, error);
@@ -350,15 +349,55 @@ static enum k2_status put_group(struct builder *self, const struct k2_salvaged_g
     self->new_members = 0;
     enum k2_status status = k2_salvage_members(self->salvage, group, put_member, self, error);
     if (status == K2_OK) {
-        status = put_markers(self, group, error);
-    }
-    if (status == K2_OK) {
         status = k2_publish_add(self->txn, &added, error);
     }
     if (status == K2_OK) {
         status = k2_publish_count(self->txn, &table, group->record.row_count, 0, 0,
                                   self->new_members, error);
     }
+    return status;
+}
+
+static int compare_markers(const void *left, const void *right)
+{
+    const struct k2_salvaged_group *a = *(const struct k2_salvaged_group *const *)left;
+    const struct k2_salvaged_group *b = *(const struct k2_salvaged_group *const *)right;
+    bool rewrite_a = a->record.level != K2_LEVEL_COMMIT;
+    bool rewrite_b = b->record.level != K2_LEVEL_COMMIT;
+    if (a->commit != b->commit) {
+        return a->commit < b->commit ? -1 : 1;
+    }
+    if (rewrite_a != rewrite_b) {
+        return rewrite_a ? 1 : -1; // it began after that commit
+    }
+    return (a->place.segment_id > b->place.segment_id) -
+           (a->place.segment_id < b->place.segment_id);
+}
+
+// The newest last.
+static enum k2_status put_markers(struct builder *self, struct k2_error *error)
+{
+    struct k2_salvage *salvage = self->salvage;
+    struct k2_salvaged_group **groups =
+        k2_alloc_zero(salvage->group_count, sizeof(struct k2_salvaged_group *));
+    size_t count = 0;
+    if (groups == NULL) {
+        return no_memory(error);
+    }
+    for (size_t i = 0; i < salvage->group_count; i++) {
+        struct k2_salvaged_group *group = &salvage->groups[i];
+        if ((group->counts || group->replaced) && group->part == 0 && !group->alone) {
+            groups[count++] = group;
+        }
+    }
+    if (count > 0) {
+        qsort(groups, count, sizeof(struct k2_salvaged_group *), compare_markers);
+    }
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < count && status == K2_OK; i++) {
+        status = put_markers_of(self, groups[i], error);
+    }
+    k2_free(groups);
     return status;
 }
 
@@ -392,6 +431,7 @@ enum k2_status k2_repair_index_segment(const struct k2_salvage *salvage, uint64_
         if (group->counts) {
             record.group_count++;
             record.length_bytes = group->place.offset + group->length_bytes;
+            record.rewritten = group->record.level != K2_LEVEL_COMMIT;
         }
     }
     struct k2_index_key key = k2_index_key_id(segment_id, 8);
@@ -463,11 +503,7 @@ static enum k2_status put_commit(struct builder *self, uint64_t id, int64_t *tim
         if (groups[i]->commit_time_ns > snapshot.time_ns) {
             snapshot.time_ns = groups[i]->commit_time_ns;
         }
-        if (groups[i]->record.level > 0) {
-            snapshot.operation = K2_OPERATION_COMPACT;
-        } else {
-            add_rows(&snapshot, groups[i]);
-        }
+        add_rows(&snapshot, groups[i]);
     }
     *time_ns = snapshot.time_ns;
     return k2_commit_log_append(self->txn, &snapshot, error);
@@ -484,7 +520,9 @@ static enum k2_status put_commits(struct builder *self, struct k2_error *error)
         return no_memory(error);
     }
     for (size_t i = 0; i < salvage->group_count; i++) {
-        if (salvage->groups[i].counts && !salvage->groups[i].alone) {
+        const struct k2_salvaged_group *group = &salvage->groups[i];
+        if ((group->counts || group->replaced) && !group->alone &&
+            group->record.level == K2_LEVEL_COMMIT) {
             groups[count++] = &salvage->groups[i];
         }
     }
@@ -492,6 +530,9 @@ static enum k2_status put_commits(struct builder *self, struct k2_error *error)
         qsort(groups, count, sizeof(struct k2_salvaged_group *), compare_commits);
     }
     enum k2_status status = put_logged_commits(self, error);
+    if (status == K2_OK) {
+        status = k2_salvage_find_missing(salvage, self->logged, error);
+    }
     if (status == K2_OK) {
         status = k2_commit_log_newest(self->txn, &newest, error);
     }
@@ -677,7 +718,7 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
         return status;
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
-        read_journal, put_tables,  put_groups,  put_commits, put_tags,
+        read_journal, put_tables,  put_groups,  put_markers, put_commits, put_tags,
         put_policies, mark_hidden, put_domains, put_exports, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {

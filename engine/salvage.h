@@ -16,6 +16,7 @@ enum k2_salvaged_state {
 struct k2_salvaged_group {
     enum k2_salvaged_state state;
     bool counts;   // set by k2_salvage_decide, or by who knows better
+    bool replaced; // it counted, and its rows are in a rewrite now
     bool lost;     // it counted, or may have, and can not be read
     bool alone;    // of `_log`: belongs to no commit (engine/journal.h)
     uint16_t name; // of its table, in salvage->names
@@ -31,7 +32,7 @@ struct k2_salvaged_group {
 struct k2_salvaged_segment {
     uint64_t id, size_bytes;
     bool sound_header;
-    bool replaced; // all of it has been rewritten
+    bool is_void; // a rewrite that came to nothing
 };
 
 struct k2_salvage {
@@ -61,6 +62,10 @@ void k2_salvage_close(struct k2_salvage *salvage); // also a zeroed one
 
 // Sets `counts` and `lost` by what the headers say.
 K2_MUST_CHECK enum k2_status k2_salvage_decide(struct k2_salvage *salvage, struct k2_error *error);
+
+// Sets which commits behind `logged`, the last one that `_log` tells of, are in no file.
+K2_MUST_CHECK enum k2_status k2_salvage_find_missing(struct k2_salvage *salvage, uint64_t logged,
+                                                     struct k2_error *error);
 
 // The place in `groups` of the segment's first group (or where it would be).
 size_t k2_salvage_first(const struct k2_salvage *salvage, uint64_t segment_id);

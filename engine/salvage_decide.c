@@ -3,6 +3,9 @@
 // A run is one writer process; its commits have rising ids, one more than the last that succeeded.
 // What a commit wrote before it failed stays in the file, so one id may have been tried more than
 // once: the last try counts, if anything shows that it succeeded.
+//
+// A rewrite has a file of its own, and every part of it names what it has replaced. They are judged
+// from the newest on: what a newer one has taken is theirs no more.
 #include <stdlib.h>
 
 #include "engine/salvage.h"
@@ -18,15 +21,20 @@ struct attempt {
     size_t begin, end;
 };
 
+// What a rewrite that counts says of a range of a segment.
+struct claim {
+    uint16_t table;
+    struct k2_rewrite_input range;
+};
+
 struct decision {
     struct k2_salvage *salvage;
     struct run *runs; // owned, by id
     size_t run_count;
     struct k2_salvaged_group **order; // owned: groups of commits by (run, commit, place)
     size_t order_count;
-    struct attempt *rewrites; // owned, by commit
-    size_t rewrite_count;
-    uint64_t newest_rewrite; // the newest that counts; 0: none
+    struct claim *claims; // owned
+    size_t claim_count, claim_room;
 };
 
 static int compare(uint64_t left, uint64_t right)
@@ -60,8 +68,9 @@ static void list_runs(struct decision *self)
         const struct k2_salvaged_group *group = &salvage->groups[i];
         if (group->state != K2_SALVAGED_BARE) {
             self->runs[count++] = (struct run){.id = group->run, .base = group->run_base};
-            uint64_t before =
-                group->alone || group->commit == 0 ? group->commit : group->commit - 1;
+            // A rewrite, as a group that stands alone, has the number of a commit before it.
+            bool follows = group->alone || group->record.level != K2_LEVEL_COMMIT;
+            uint64_t before = follows || group->commit == 0 ? group->commit : group->commit - 1;
             salvage->proven_commit =
                 before > salvage->proven_commit ? before : salvage->proven_commit;
             salvage->newest_run =
@@ -109,16 +118,11 @@ static void decide_attempt(struct decision *self, const struct attempt *attempt)
     if (is_void(self, first)) {
         return;
     }
-    bool rewrite = first->record.level > 0; // of which more is known later
-    bool counts =
-        rewrite || first->commit <= self->salvage->proven_commit || is_whole(self, attempt);
+    bool counts = first->commit <= self->salvage->proven_commit || is_whole(self, attempt);
     for (size_t i = attempt->begin; i < attempt->end; i++) {
         bool sound = self->order[i]->state == K2_SALVAGED_SOUND;
         self->order[i]->counts = counts && sound;
         self->order[i]->lost = !counts || !sound;
-    }
-    if (rewrite) {
-        self->rewrites[self->rewrite_count++] = *attempt;
     }
 }
 
@@ -130,8 +134,7 @@ static void decide_commits(struct decision *self)
         const struct k2_salvaged_group *next =
             i + 1 < self->order_count ? self->order[i + 1] : NULL;
         bool same_commit = next != NULL && next->run == group->run && next->commit == group->commit;
-        bool same_attempt =
-            same_commit && next->part > group->part && next->record.level == group->record.level;
+        bool same_attempt = same_commit && next->part > group->part;
         attempt.end = i + 1;
         if (!same_commit) {
             decide_attempt(self, &attempt);
@@ -140,110 +143,183 @@ static void decide_commits(struct decision *self)
     }
 }
 
-static int compare_rewrites(const void *left, const void *right)
+// ---- rewrites
+
+// A segment with a rewrite: its groups, and one that can be read.
+struct rewrite {
+    size_t begin, end; // in salvage->groups
+    struct k2_salvaged_group *known;
+    bool whole;
+};
+
+static struct rewrite rewrite_in(const struct k2_salvage *salvage, uint64_t segment_id)
 {
-    const struct attempt *a = left, *b = right; // `order` has them by run, and runs by commit
-    return compare(b->begin, a->begin);
+    struct rewrite rewrite = {.begin = k2_salvage_first(salvage, segment_id), .whole = true};
+    uint32_t part = 0;
+    for (rewrite.end = rewrite.begin; rewrite.end < salvage->group_count &&
+                                      salvage->groups[rewrite.end].place.segment_id == segment_id;
+         rewrite.end++) {
+        struct k2_salvaged_group *group = &salvage->groups[rewrite.end];
+        rewrite.whole &= group->state == K2_SALVAGED_SOUND && group->part == part++;
+        if (group->state != K2_SALVAGED_BARE && group->record.level != K2_LEVEL_COMMIT) {
+            rewrite.known = group;
+        }
+    }
+    rewrite.whole &= rewrite.known != NULL && salvage->groups[rewrite.end - 1].part_count == part;
+    return rewrite;
 }
 
-// Is there an older group with rows of a snapshot that this group of a rewrite has?
-static enum k2_status find_older(struct k2_salvage *salvage, const struct k2_salvaged_group *group,
-                                 bool *found, struct k2_error *error)
+static bool overlaps(const struct k2_rewrite_input *left, const struct k2_rewrite_input *right)
 {
-    uint64_t commit = group->record.commit_min;
-    enum k2_status status = K2_OK;
-    for (size_t i = 0; i < salvage->group_count && !*found && status == K2_OK; i++) {
-        const struct k2_salvaged_group *older = &salvage->groups[i];
-        if (older->counts && older->commit < group->commit &&
-            older->place.table == group->place.table && older->record.commit_min <= commit &&
-            older->record.commit_max >= commit) {
-            status = k2_salvage_has_commit(salvage, older, commit, found, error);
+    return left->segment_id == right->segment_id && left->begin < right->end &&
+           right->begin < left->end;
+}
+
+// A newer rewrite has the same inputs, and does not know this one: it never became part of the
+// store.
+static bool was_given_up(const struct decision *self, const struct rewrite *rewrite)
+{
+    const struct k2_salvaged_group *known = rewrite->known;
+    const struct k2_rewrite_input *inputs = self->salvage->inputs + known->first_input;
+    bool taken = false;
+    for (size_t i = 0; i < self->claim_count; i++) {
+        const struct claim *claim = &self->claims[i];
+        if (claim->table != known->place.table) {
+            continue;
         }
+        if (claim->range.segment_id == known->place.segment_id) {
+            return false;
+        }
+        for (size_t j = 0; j < known->input_count; j++) {
+            taken |=
+                !claim->range.earlier && !inputs[j].earlier && overlaps(&claim->range, &inputs[j]);
+        }
+    }
+    return taken;
+}
+
+// Can every input be read? Then what is missing of the rewrite is in them.
+static bool has_inputs(const struct k2_salvage *salvage, const struct rewrite *rewrite)
+{
+    const struct k2_salvaged_group *known = rewrite->known;
+    for (size_t i = 0; i < known->input_count; i++) {
+        const struct k2_rewrite_input *input = &salvage->inputs[known->first_input + i];
+        const struct k2_salvaged_segment *segment = k2_salvage_segment(salvage, input->segment_id);
+        if (input->earlier) {
+            continue;
+        }
+        if (segment == NULL || segment->size_bytes < input->end) {
+            return false;
+        }
+        bool sound = true, any = false;
+        for (size_t j = k2_salvage_first(salvage, input->segment_id);
+             j < salvage->group_count && salvage->groups[j].place.segment_id == segment->id; j++) {
+            const struct k2_salvaged_group *group = &salvage->groups[j];
+            bool within =
+                group->place.offset < input->end &&
+                group->place.offset + group->length_bytes > input->begin &&
+                (group->state == K2_SALVAGED_BARE || group->place.table == known->place.table);
+            any |= within;
+            sound &= !within || group->state == K2_SALVAGED_SOUND;
+        }
+        if (!sound || !any) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum k2_status claim_input(struct decision *self, uint16_t table,
+                                  const struct k2_rewrite_input *input, struct k2_error *error)
+{
+    struct k2_salvage *salvage = self->salvage;
+    if (self->claim_count == self->claim_room) {
+        size_t room = self->claim_room * 2 + 64;
+        struct claim *grown = k2_realloc(self->claims, room, sizeof *grown);
+        if (grown == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "repair: out of memory");
+        }
+        self->claims = grown;
+        self->claim_room = room;
+    }
+    self->claims[self->claim_count++] = (struct claim){table, *input};
+    for (size_t i = k2_salvage_first(salvage, input->segment_id);
+         i < salvage->group_count && salvage->groups[i].place.segment_id == input->segment_id;
+         i++) {
+        struct k2_salvaged_group *group = &salvage->groups[i];
+        if (group->state != K2_SALVAGED_BARE && group->place.table == table &&
+            group->place.offset >= input->begin && group->place.offset < input->end) {
+            group->replaced |= group->counts || group->lost;
+            group->counts = group->lost = false;
+        }
+    }
+    return K2_OK;
+}
+
+static enum k2_status decide_rewrite(struct decision *self, struct k2_salvaged_segment *segment,
+                                     const struct rewrite *rewrite, struct k2_error *error)
+{
+    struct k2_salvage *salvage = self->salvage;
+    const struct k2_salvaged_group *known = rewrite->known;
+    if (was_given_up(self, rewrite) || (!rewrite->whole && has_inputs(salvage, rewrite))) {
+        segment->is_void = true;
+        for (size_t i = rewrite->begin; i < rewrite->end; i++) {
+            salvage->groups[i].counts = salvage->groups[i].lost = false;
+        }
+        return K2_OK;
+    }
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < known->input_count && status == K2_OK; i++) {
+        status =
+            claim_input(self, known->place.table, &salvage->inputs[known->first_input + i], error);
     }
     return status;
-}
-
-// Inputs go when a rewrite has succeeded, so one that is still there speaks against one that is not
-// whole; and if all are gone, it did succeed.
-static enum k2_status find_inputs(const struct decision *self, const struct attempt *rewrite,
-                                  bool *found, struct k2_error *error)
-{
-    enum k2_status status = K2_OK;
-    *found = false;
-    for (size_t i = rewrite->begin; i < rewrite->end && !*found && status == K2_OK; i++) {
-        if (self->order[i]->state == K2_SALVAGED_SOUND) {
-            status = find_older(self->salvage, self->order[i], found, error);
-        }
-    }
-    return status;
-}
-
-static void replace_inputs(struct k2_salvage *salvage, const struct k2_salvaged_group *last)
-{
-    for (size_t i = 0; i < last->input_count; i++) {
-        uint64_t id = salvage->inputs[last->first_input + i].segment_id;
-        struct k2_salvaged_segment *segment = k2_salvage_segment(salvage, id);
-        if (segment != NULL) {
-            segment->replaced = true;
-        }
-    }
 }
 
 static enum k2_status decide_rewrites(struct decision *self, struct k2_error *error)
 {
     struct k2_salvage *salvage = self->salvage;
-    if (self->rewrite_count > 1) {
-        qsort(self->rewrites, self->rewrite_count, sizeof *self->rewrites, compare_rewrites);
-    }
     enum k2_status status = K2_OK;
-    for (size_t i = 0; i < self->rewrite_count && status == K2_OK; i++) { // the newest first
-        const struct attempt *rewrite = &self->rewrites[i];
-        const struct k2_salvaged_group *last = self->order[rewrite->end - 1];
-        bool told = last->part_count > 0, inputs_there = false;
-        if (!is_whole(self, rewrite) && (!told || last->commit > salvage->proven_commit)) {
-            status = find_inputs(self, rewrite, &inputs_there, error);
-        }
-        if (!inputs_there) {
-            replace_inputs(salvage, last);
-            self->newest_rewrite =
-                last->commit > self->newest_rewrite ? last->commit : self->newest_rewrite;
-        } else {
-            for (size_t j = rewrite->begin; j < rewrite->end; j++) {
-                self->order[j]->counts = self->order[j]->lost = false;
-            }
-        }
-    }
     for (size_t i = 0; i < salvage->group_count; i++) {
         struct k2_salvaged_group *group = &salvage->groups[i];
-        if (k2_salvage_segment(salvage, group->place.segment_id)->replaced) {
-            group->counts = group->lost = false;
+        if (group->state != K2_SALVAGED_BARE && group->record.level != K2_LEVEL_COMMIT) {
+            group->counts = group->state == K2_SALVAGED_SOUND;
+            group->lost = !group->counts;
+        }
+    }
+    for (size_t i = salvage->segment_count; i > 0 && status == K2_OK; i--) { // the newest first
+        struct k2_salvaged_segment *segment = &salvage->segments[i - 1];
+        struct rewrite rewrite = rewrite_in(salvage, segment->id);
+        if (rewrite.known != NULL) {
+            status = decide_rewrite(self, segment, &rewrite, error);
         }
     }
     return status;
 }
 
-// A rewrite tells its own inputs only. Of older ones that are still there, because an unlink was
-// lost, the rows tell: they are in a later rewrite, too.
+// A rewrite names what was there when it began. Of an older file that came back the rows tell: a
+// commit's rows of a table are rewritten together, so none of them is elsewhere.
 static enum k2_status find_stale(struct decision *self, struct k2_error *error)
 {
     struct k2_salvage *salvage = self->salvage;
     enum k2_status status = K2_OK;
-    for (size_t i = 0; i < salvage->group_count; i++) {
-        struct k2_salvaged_group *group = &salvage->groups[i];
-        if (!group->counts || group->alone || group->commit >= self->newest_rewrite) {
-            continue;
-        }
+    for (size_t i = 0; i < self->order_count && status == K2_OK; i++) {
+        struct k2_salvaged_group *group = self->order[i];
         bool stale = false;
-        uint64_t commit = group->record.commit_min;
-        for (size_t j = 0; j < salvage->group_count && !stale && status == K2_OK; j++) {
+        for (size_t j = 0; group->counts && j < salvage->group_count && !stale && status == K2_OK;
+             j++) {
             const struct k2_salvaged_group *other = &salvage->groups[j];
-            if (other->counts && other->record.level > 0 && other->commit > group->commit &&
-                other->place.table == group->place.table && other->record.commit_min <= commit &&
-                other->record.commit_max >= commit) {
-                status = k2_salvage_has_commit(salvage, other, commit, &stale, error);
+            if (other->counts && other->record.level != K2_LEVEL_COMMIT &&
+                other->place.table == group->place.table &&
+                other->record.commit_min <= group->commit &&
+                other->record.commit_max >= group->commit) {
+                status = k2_salvage_has_commit(salvage, other, group->commit, &stale, error);
             }
         }
-        group->counts = !stale;
+        if (stale) {
+            group->counts = false;
+            group->replaced = true;
+        }
     }
     return status;
 }
@@ -252,24 +328,50 @@ static bool is_there(const struct k2_salvage *salvage, uint64_t commit)
 {
     for (size_t i = 0; i < salvage->group_count; i++) {
         const struct k2_salvaged_group *group = &salvage->groups[i];
-        if (group->counts && !group->alone && group->commit == commit) {
+        if ((group->counts || group->replaced) && !group->alone &&
+            group->record.level == K2_LEVEL_COMMIT && group->commit == commit) {
             return true;
         }
     }
     return false;
 }
 
+// Was everything at this place replaced, of all tables that the file is known to have?
+static bool is_replaced(const struct decision *self, const struct k2_salvaged_group *bare)
+{
+    const struct k2_salvage *salvage = self->salvage;
+    uint64_t id = bare->place.segment_id;
+    bool any = false;
+    for (size_t i = k2_salvage_first(salvage, id);
+         i < salvage->group_count && salvage->groups[i].place.segment_id == id; i++) {
+        const struct k2_salvaged_group *group = &salvage->groups[i];
+        bool claimed = group->state == K2_SALVAGED_BARE;
+        for (size_t j = 0; j < self->claim_count && !claimed; j++) {
+            const struct claim *claim = &self->claims[j];
+            claimed = claim->table == group->place.table && claim->range.segment_id == id &&
+                      claim->range.begin <= bare->place.offset &&
+                      claim->range.end >= bare->place.offset + bare->length_bytes;
+            any |= claimed;
+        }
+        if (!claimed) {
+            return false;
+        }
+    }
+    return any;
+}
+
 // Unreadable bytes were rows, unless they end a file and the commit that would have been there is
 // elsewhere: then they are what a failed try of it left.
-static void decide_bare(struct k2_salvage *salvage)
+static void decide_bare(struct decision *self)
 {
+    struct k2_salvage *salvage = self->salvage;
     const struct k2_salvaged_group *before = NULL;
     for (size_t i = 0; i < salvage->group_count; i++) {
         struct k2_salvaged_group *group = &salvage->groups[i];
         bool follows = before != NULL && before->place.segment_id == group->place.segment_id;
         const struct k2_salvaged_segment *segment =
             k2_salvage_segment(salvage, group->place.segment_id);
-        if (group->state == K2_SALVAGED_BARE && !segment->replaced) {
+        if (group->state == K2_SALVAGED_BARE && !segment->is_void && !is_replaced(self, group)) {
             bool ends = group->place.offset + group->length_bytes == segment->size_bytes;
             bool elsewhere = follows && is_there(salvage, before->commit + 1);
             group->lost = !(ends && elsewhere);
@@ -283,26 +385,28 @@ static int compare_numbers(const void *left, const void *right)
     return compare(*(const uint64_t *)left, *(const uint64_t *)right);
 }
 
-// Commits after the newest rewrite each have a group, or are missing.
-static enum k2_status find_missing(struct decision *self, struct k2_error *error)
+// Files with commits that `_log` does not tell of are not removed, so each later one has a group,
+// or is missing.
+enum k2_status k2_salvage_find_missing(struct k2_salvage *salvage, uint64_t logged,
+                                       struct k2_error *error)
 {
-    struct k2_salvage *salvage = self->salvage;
-    uint64_t *ids = k2_alloc_zero(self->order_count + 1, sizeof *ids);
+    uint64_t *ids = k2_alloc_zero(salvage->group_count + 1, sizeof *ids);
     if (ids == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "repair: out of memory");
     }
     size_t count = 0;
-    for (size_t i = 0; i < self->order_count; i++) {
-        const struct k2_salvaged_group *group = self->order[i];
-        if ((group->counts || group->lost) && group->commit > self->newest_rewrite) {
+    for (size_t i = 0; i < salvage->group_count; i++) {
+        const struct k2_salvaged_group *group = &salvage->groups[i];
+        bool known = group->counts || group->lost || group->replaced;
+        if (known && !group->alone && group->state != K2_SALVAGED_BARE &&
+            group->record.level == K2_LEVEL_COMMIT && group->commit > logged) {
             ids[count++] = group->commit;
         }
     }
-    qsort(ids, count + 1, sizeof *ids, compare_numbers); // a 0 leads
-    uint64_t before = self->newest_rewrite;
-    ids[0] = before;
-    for (size_t i = 1; i <= count + 1; i++) {
-        uint64_t next = i <= count ? ids[i] : salvage->proven_commit + 1;
+    qsort(ids, count, sizeof *ids, compare_numbers);
+    uint64_t before = logged;
+    for (size_t i = 0; i <= count; i++) {
+        uint64_t next = i < count ? ids[i] : salvage->proven_commit + 1;
         if (next > before + 1) {
             salvage->first_missing =
                 salvage->missing_count == 0 ? before + 1 : salvage->first_missing;
@@ -321,9 +425,8 @@ enum k2_status k2_salvage_decide(struct k2_salvage *salvage, struct k2_error *er
     size_t room = salvage->group_count;
     self.runs = k2_alloc_zero(room, sizeof *self.runs);
     self.order = k2_alloc_zero(room, sizeof(struct k2_salvaged_group *));
-    self.rewrites = k2_alloc_zero(room, sizeof *self.rewrites);
     enum k2_status status = K2_OK;
-    if (self.runs == NULL || self.order == NULL || self.rewrites == NULL) {
+    if (self.runs == NULL || self.order == NULL) {
         status = k2_fail(error, K2_NO_MEMORY, "repair: out of memory");
     } else {
         list_runs(&self);
@@ -335,7 +438,7 @@ enum k2_status k2_salvage_decide(struct k2_salvage *salvage, struct k2_error *er
             if (group->alone) {
                 group->counts = group->state == K2_SALVAGED_SOUND;
                 group->lost = !group->counts;
-            } else {
+            } else if (group->record.level == K2_LEVEL_COMMIT) {
                 self.order[self.order_count++] = group;
             }
         }
@@ -347,13 +450,10 @@ enum k2_status k2_salvage_decide(struct k2_salvage *salvage, struct k2_error *er
         if (status == K2_OK) {
             status = find_stale(&self, error);
         }
-        decide_bare(salvage);
-        if (status == K2_OK) {
-            status = find_missing(&self, error);
-        }
+        decide_bare(&self);
     }
     k2_free(self.runs);
     k2_free(self.order);
-    k2_free(self.rewrites);
+    k2_free(self.claims);
     return status;
 }

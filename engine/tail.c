@@ -1,6 +1,5 @@
 #include "engine/tail.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include "engine/engine_state.h"
@@ -12,16 +11,18 @@ enum k2_status k2_tail_open(struct k2_engine *engine, struct k2_tail *tail, stru
         return K2_OK;
     }
     char path[K2_PATH_BYTES];
-    uint64_t segment_id = engine->newest_segment + 1;
+    // The id is used up even if this file comes to nothing: an offset is written once, ever.
+    k2_engine_lock(engine);
+    uint64_t segment_id = ++engine->newest_segment;
+    k2_engine_unlock(engine);
     k2_engine_segment_path(engine, segment_id, ".tmp", path);
     int file;
     enum k2_status status = k2_file_create(path, &file, error);
     if (status != K2_OK) {
         return status;
     }
-    // The id is used up even if this file comes to nothing: an offset is written once, ever.
-    engine->newest_segment = segment_id;
-    *tail = (struct k2_tail){.open = true, .file = file, .segment_id = segment_id};
+    *tail = (struct k2_tail){
+        .open = true, .file = file, .segment_id = segment_id, .rewritten = tail->rewritten};
     struct k2_buffer header;
     k2_buffer_init(&header, 1 << 16);
     status = k2_segment_header_encode(engine->store_id, segment_id, &header, error);
@@ -87,5 +88,5 @@ void k2_tail_seal(struct k2_engine *engine, struct k2_tail *tail, bool keep)
         k2_engine_segment_path(engine, tail->segment_id, tail->published ? ".k2s" : ".tmp", path);
         (void)k2_file_unlink(path, NULL);
     }
-    memset(tail, 0, sizeof *tail);
+    *tail = (struct k2_tail){.rewritten = tail->rewritten};
 }

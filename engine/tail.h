@@ -1,7 +1,8 @@
 // The segment file that is being appended to, for all tables.
 //
 // Bytes below the committed length never change. A tail that failed, or whose commit failed, is
-// sealed: closed for good, and the next append begins a new file. Belongs to the writer's thread.
+// sealed: closed for good, and the next append begins a new file. The engine's tail is guarded by
+// its write lock (engine_state.h); a rewrite has one of its own.
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ struct k2_tail {
     uint64_t segment_id;
     uint64_t committed_bytes; // what the index knows
     uint64_t written_bytes;   // where the next group begins
-    uint32_t group_count;     // committed
+    uint32_t group_count;     // committed, less those that a rewrite has replaced
+    bool rewritten;           // it takes a rewrite, no commits
 };
 
 struct k2_engine;

@@ -367,7 +367,8 @@ static void put_tail_of_head(struct k2_buffer *out, const struct k2_row_group_in
     *marker_bytes = (uint32_t)(out->size_bytes - begin);
     for (size_t i = 0; i < info->input_count; i++) {
         k2_put_u64(out, info->inputs[i].segment_id);
-        k2_put_u64(out, info->inputs[i].length_bytes);
+        k2_put_u64(out, info->inputs[i].begin | info->inputs[i].earlier);
+        k2_put_u64(out, info->inputs[i].end);
     }
     k2_put_bytes(out, info->table_name.data, info->table_name.size_bytes);
 }
@@ -489,7 +490,7 @@ enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint3
                                     .order = order,
                                     .row_count = row_count,
                                     .info = info,
-                                    .sorted_level = info->level > 0,
+                                    .sorted_level = k2_level_is_sorted(info->level),
                                     .out = out,
                                     .start = out->size_bytes};
     find_versions(&encoder);

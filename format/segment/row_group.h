@@ -20,10 +20,24 @@ struct k2_progress_marker {
     struct k2_slice key, value; // opaque to format and engine
 };
 
-// The input of a rewrite: all of a segment up to `length_bytes`.
+// What a rewrite replaces: the groups of its table that begin in [begin, end) of a segment.
 struct k2_rewrite_input {
-    uint64_t segment_id, length_bytes;
+    uint64_t segment_id, begin, end;
+    bool earlier; // replaced before, by what this rewrite or another one has replaced
 };
+
+// How far a group has come. What is not sorted lies as it came, in runs that overlap.
+enum k2_level {
+    K2_LEVEL_COMMIT = 0, // as committed
+    K2_LEVEL_HOURLY = 1, // sorted: of each instrument, times overlap in no two sorted groups
+    K2_LEVEL_DAILY = 2,  // sorted, for good
+    K2_LEVEL_FOLD = 16,  // a few commits as one run
+    K2_LEVEL_FOLDS = 17, // a few of those as one, and rows that came late
+};
+static inline bool k2_level_is_sorted(uint16_t level)
+{
+    return level > K2_LEVEL_COMMIT && level < K2_LEVEL_FOLD;
+}
 
 // What a group says of itself, so that files alone can tell what counts.
 struct k2_row_group_info {
@@ -31,14 +45,15 @@ struct k2_row_group_info {
     uint64_t segment_id;
     uint64_t offset; // of the group in its file; a multiple of K2_SEGMENT_ALIGNMENT
     uint16_t table_id;
-    uint16_t level; // 0 as committed, 1.. sorted by a rewrite
+    uint16_t level; // enum k2_level
     uint32_t schema_version;
-    uint64_t run;              // the writer process: counts up with every start
-    uint64_t run_base;         // last snapshot id when that run began
-    uint64_t commit;           // snapshot id of the commit (or rewrite) that writes this group
-    uint32_t part, part_count; // this group is part `part` (from 0) of that commit
+    uint64_t run;      // the writer process: counts up with every start
+    uint64_t run_base; // last snapshot id when that run began
+    uint64_t commit;   // snapshot id of the commit that writes this group; of a rewrite: the
+                       // newest one when it began
+    uint32_t part, part_count; // this group is part `part` (from 0) of that commit or rewrite
     int64_t commit_time_ns;
-    const struct k2_progress_marker *markers; // first part of a commit only
+    const struct k2_progress_marker *markers; // first part only
     size_t marker_count;
     const struct k2_rewrite_input *inputs; // rewrites only
     size_t input_count;

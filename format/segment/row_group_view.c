@@ -185,7 +185,10 @@ static enum k2_status read_inputs(struct k2_row_group_view *view, struct k2_byte
     }
     for (size_t i = 0; i < input_count; i++) {
         view->inputs[i].segment_id = k2_read_u64(reader);
-        view->inputs[i].length_bytes = k2_read_u64(reader);
+        uint64_t begin = k2_read_u64(reader);
+        view->inputs[i].begin = begin & ~(uint64_t)1;
+        view->inputs[i].earlier = begin & 1;
+        view->inputs[i].end = k2_read_u64(reader);
     }
     view->heap_bytes += input_count * sizeof *view->inputs;
     view->info.inputs = view->inputs;

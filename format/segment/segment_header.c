@@ -55,6 +55,12 @@ static enum k2_status check_features(const uint8_t *header, struct k2_error *err
                        "use a newer k2",
                        (unsigned)major, (unsigned)minor, (unsigned)unknown, K2_FORMAT_MAJOR);
     }
+    if (minor < K2_FORMAT_OLDEST_MINOR) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "segment format %u.%u: this program reads %u.%u and later; export the rows "
+                       "with the program that wrote them, and load them again",
+                       (unsigned)major, (unsigned)minor, K2_FORMAT_MAJOR, K2_FORMAT_OLDEST_MINOR);
+    }
     return K2_OK;
 }
 

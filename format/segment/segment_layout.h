@@ -10,6 +10,7 @@ enum {
     K2_MAGIC_BYTES = 8,
     K2_FORMAT_MAJOR = 0, // a reader refuses another one
     K2_FORMAT_MINOR = 3,
+    K2_FORMAT_OLDEST_MINOR = 3, // of major 0, which is not frozen: what is older is refused, too
 };
 
 // The file header: one page, of which the rest is zero.
@@ -55,7 +56,7 @@ enum {
     K2_GROUP_AT_DIRECTORY_RAW_BYTES = 132,
     K2_GROUP_AT_DIRECTORY_CHECKSUM = 136,
     K2_GROUP_HEADER_BYTES = 144,
-    K2_INPUT_BYTES = 16,
+    K2_INPUT_BYTES = 24,
 };
 
 // A column entry.

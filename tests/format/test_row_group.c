@@ -164,7 +164,9 @@ static void compare_info(const struct k2_row_group_view *view)
     assert_int_equal(info->input_count, expected.input_count);
     for (size_t i = 0; i < expected.input_count; i++) {
         assert_int_equal(info->inputs[i].segment_id, expected.inputs[i].segment_id);
-        assert_int_equal(info->inputs[i].length_bytes, expected.inputs[i].length_bytes);
+        assert_int_equal(info->inputs[i].begin, expected.inputs[i].begin);
+        assert_int_equal(info->inputs[i].end, expected.inputs[i].end);
+        assert_int_equal(info->inputs[i].earlier, expected.inputs[i].earlier);
     }
 }
 

@@ -167,7 +167,8 @@ struct k2_row_group_info k2_test_group_info(void)
         {{(const uint8_t *)"kafka/trades/0", 14}, {partition, 8}},
         {{(const uint8_t *)"kafka/trades/1", 14}, {partition, 0}},
     };
-    static const struct k2_rewrite_input inputs[] = {{3, 40960}, {4, 1 << 20}};
+    static const struct k2_rewrite_input inputs[] = {{3, 4096, 40960, false},
+                                                     {4, 8192, 1 << 20, true}};
     struct k2_row_group_info info = {
         .store_id = "0123456789abcde",
         .segment_id = 7,

@@ -219,6 +219,11 @@ static enum k2_status set_tag(struct k2_engine *engine, size_t step, struct k2_e
     return status;
 }
 
+bool workload_is_compaction(size_t step)
+{
+    return kind_of(step) == COMPACT;
+}
+
 enum k2_status workload_open(struct k2_engine **engine, const char *path, struct k2_error *error)
 {
     enum k2_status status = k2_engine_open(engine, path, K2_ENGINE_CREATE, error);
