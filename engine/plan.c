@@ -296,8 +296,7 @@ static enum k2_status choose_cache(struct k2_engine *engine, bool fresh, struct 
                                    struct k2_error *error)
 {
     static const struct k2_view_cache_limits nothing;
-    enum k2_status status =
-        fresh ? k2_view_cache_create(&plan->own_cache, &nothing, error) : K2_OK;
+    enum k2_status status = fresh ? k2_view_cache_create(&plan->own_cache, &nothing, error) : K2_OK;
     plan->cache = fresh ? plan->own_cache : engine->views;
     return status;
 }

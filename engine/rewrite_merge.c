@@ -152,9 +152,8 @@ static enum k2_status open_rows(struct k2_rewrite_merge *merge, struct cursor *c
 static enum k2_status read_key(struct source *source, struct k2_error *error)
 {
     struct k2_group_rows *rows = source->cursor->rows;
-    enum k2_status status =
-        k2_group_rows_key(rows, source->row, &source->key.time_ns, &source->key.epoch,
-                          &source->key.sequence, error);
+    enum k2_status status = k2_group_rows_key(rows, source->row, &source->key.time_ns,
+                                              &source->key.epoch, &source->key.sequence, error);
     return status == K2_OK ? k2_group_rows_hidden(rows, K2_COLUMN_ID_COMMIT, source->row,
                                                   &source->commit, error)
                            : status;
@@ -417,17 +416,17 @@ static enum k2_status copy_versions(struct k2_row_batch *batch, const struct sou
     struct k2_group_rows *rows = source->cursor->rows;
     const struct k2_vector *ops, *untils = NULL;
     uint32_t place, until_place = 0;
-    size_t first = batch->row_count;
-    enum k2_status status = k2_group_rows_hidden_vector(rows, K2_COLUMN_ID_OP, source->row, &ops,
-                                                        &place, error);
+    size_t first = batch->row_count - count;
+    enum k2_status status =
+        k2_group_rows_hidden_vector(rows, K2_COLUMN_ID_OP, source->row, &ops, &place, error);
     if (status == K2_OK) {
         status = k2_group_rows_hidden_vector(rows, K2_COLUMN_ID_UNTIL, source->row, &untils,
                                              &until_place, error);
     }
     for (uint32_t i = 0; status == K2_OK && ops != NULL && i < count; i++) {
         if (ops->values[place + i] != K2_OP_PUT) {
-            status = k2_row_batch_set_op(batch, first + i,
-                                         (enum k2_row_op)ops->values[place + i], error);
+            status = k2_row_batch_set_op(batch, first + i, (enum k2_row_op)ops->values[place + i],
+                                         error);
         }
     }
     for (uint32_t i = 0; status == K2_OK && untils != NULL && i < count; i++) {
@@ -444,14 +443,12 @@ static enum k2_status copy_rows(struct k2_rewrite_merge *merge, struct k2_row_ba
                                 const struct source *source, uint32_t count, struct k2_error *error)
 {
     enum k2_status status = copy_keys(batch, source, count, error);
-    if (status == K2_OK) {
-        status = copy_versions(batch, source, count, error);
-    }
     for (size_t i = K2_KEY_COLUMN_COUNT; i < batch->schema->column_count && status == K2_OK; i++) {
         status = copy_column(merge, batch, source->cursor->rows, source->row, count, i, error);
     }
     if (status == K2_OK) {
         batch->row_count += count;
+        status = copy_versions(batch, source, count, error);
     }
     return status;
 }
