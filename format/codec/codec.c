@@ -195,7 +195,7 @@ static const struct k2_codec *choose_bins(struct k2_block_plan *plan,
                                           struct k2_block_history *history)
 {
     uint32_t block = history->block_count++;
-    bool look = history->sorted_level ? block % 8 == 0 : block % 32 == 1;
+    bool look = history->sorted_level ? block % 8 == 0 : block % 16 == 1;
     size_t least = plan->count / 16; // bytes; smaller blocks are left alone
     if (plan->best_size < least || (!look && !history->bins_pay)) {
         return NULL;
