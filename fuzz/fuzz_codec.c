@@ -71,7 +71,7 @@ static void encode_any(struct k2_byte_reader *reader)
             struct k2_block_history history = {.sorted_level = factor % 2 != 0};
             k2_block_encode(values, count, &history, &entry, &payload); // the cheapest
         } else {
-            encoded = k2_block_encode_as(codec, values, count, &entry, &payload);
+            encoded = k2_block_encode_as(codec, true, values, count, &entry, &payload);
         }
         if (encoded) {
             enum k2_status status =

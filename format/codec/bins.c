@@ -10,6 +10,7 @@
 enum {
     SHIFT_AT = 6, // of a bin's entry: width, shift, size of the mantissa
     SIZE_AT = 12,
+    TABLE_AT = 5, // of the first byte: bins, table of the root
     BITS_BYTES_MOST =
         K2_BINS_NODES_MOST * K2_BITPACK_VALUES / 8 + K2_BITPACK_VALUES * K2_BINS_WIDTH_MOST / 8,
 };
@@ -33,7 +34,7 @@ static void put_table(const struct k2_bins_plan *plan, struct k2_buffer *out)
             topology |= leaf << (2 * node + side);
         }
     }
-    k2_put_u8(out, (uint8_t)tree->bin_count);
+    k2_put_u8(out, (uint8_t)(tree->bin_count | tree->root_table << TABLE_AT));
     k2_put_u32(out, topology);
     for (unsigned bin = 0; bin < tree->bin_count; bin++) {
         k2_put_u16(out, (uint16_t)(tree->widths[bin] | plan->shifts[bin] << SHIFT_AT |
@@ -60,9 +61,9 @@ static void classify(const struct k2_bins_plan *plan, const uint64_t *values, si
     }
 }
 
-// The bitmaps one after the other, without a gap.
-static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, size_t count,
-                        struct k2_bit_writer *writer)
+// The bitmaps one after the other, without a gap; gives their bits.
+static uint32_t put_bitmaps(const struct k2_bins_tree *tree, const uint8_t *bins, size_t count,
+                            struct k2_bit_writer *writer)
 {
     struct path {
         uint8_t length;
@@ -70,10 +71,11 @@ static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, si
     } paths[2 * K2_BINS_MOST] = {0}; // of nodes, then of bins
     uint64_t words[K2_BINS_NODES_MOST][K2_BITPACK_VALUES / 64] = {{0}};
     uint32_t sizes[K2_BINS_NODES_MOST] = {0};
-    unsigned node_count = plan->tree.bin_count - 1;
+    unsigned node_count = tree->bin_count - 1;
+    uint32_t bits = 0;
     for (unsigned node = 0; node < node_count; node++) {
         for (uint8_t side = 0; side < 2; side++) {
-            struct path *path = &paths[plan->tree.children[node][side]];
+            struct path *path = &paths[tree->children[node][side]];
             *path = paths[node];
             path->nodes[path->length] = (uint8_t)node;
             path->sides[path->length++] = side;
@@ -92,8 +94,9 @@ static void put_bitmaps(const struct k2_bins_plan *plan, const uint8_t *bins, si
             uint32_t rest = sizes[node] - at;
             k2_bits_put(writer, words[node][at / 64], rest < 64 ? rest : 64);
         }
+        bits += sizes[node];
     }
-    k2_bits_flush(writer);
+    return bits;
 }
 
 void k2_bins_put_scalar(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
@@ -101,7 +104,31 @@ void k2_bins_put_scalar(const struct k2_bins_plan *plan, const uint64_t *values,
 {
     struct k2_bit_writer writer = {.out = bits};
     classify(plan, values, count, bins);
-    put_bitmaps(plan, bins, count, &writer);
+    (void)put_bitmaps(&plan->tree, bins, count, &writer);
+    k2_bits_flush(&writer);
+}
+
+// `bitmaps` with the numbers of a table in place of the root's, which is the first of them.
+static void put_with_table(const struct k2_bins_plan *plan, const uint8_t *bitmaps, uint8_t *bits)
+{
+    struct k2_bit_writer writer = {.out = bits};
+    struct k2_bins_tree table;
+    uint8_t numbers[K2_BINS_ROOT_ROWS];
+    k2_bins_root_tree(plan->tree.root_table, &table);
+    for (size_t row = 0; row < K2_BINS_ROOT_ROWS; row++) {
+        numbers[row] = (uint8_t)k2_bins_root_number(bitmaps, row);
+    }
+    uint32_t rest = plan->bitmap_bits - put_bitmaps(&table, numbers, K2_BINS_ROOT_ROWS, &writer);
+    bitmaps += K2_BITPACK_VALUES / 8;
+    for (; rest >= 64; rest -= 64, bitmaps += 8) {
+        k2_bits_put(&writer, load_word(bitmaps), 64);
+    }
+    for (; rest > 0; bitmaps++) {
+        unsigned width = rest < 8 ? rest : 8;
+        k2_bits_put(&writer, *bitmaps & ((1u << width) - 1), width);
+        rest -= width;
+    }
+    k2_bits_flush(&writer);
 }
 
 void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
@@ -115,7 +142,13 @@ void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, siz
     if (bits == NULL) {
         return;
     }
-    k2_bitpack_selected()->bins_put(plan, values, count, bins, bits);
+    if (plan->tree.root_table == 0) {
+        k2_bitpack_selected()->bins_put(plan, values, count, bins, bits);
+    } else {
+        uint8_t bitmaps[K2_BINS_BITMAP_BYTES_MOST];
+        k2_bitpack_selected()->bins_put(plan, values, count, bins, bitmaps);
+        put_with_table(plan, bitmaps, bits);
+    }
     struct k2_bit_writer writer = {.out = bits + (plan->bitmap_bits + 7) / 8};
     for (size_t row = 0; row < count; row++) {
         k2_bits_put(&writer, values[row] - plan->tree.bases[bins[row]],
@@ -168,6 +201,23 @@ static bool read_topology(struct k2_bins_tree *tree, uint32_t topology)
     return bins == tree->bin_count;
 }
 
+void k2_bins_root_tree(unsigned table, struct k2_bins_tree *tree)
+{
+    static const uint32_t topologies[K2_BINS_ROOT_TABLES] = {0x3e3f0f04, 0x3e3f0782, 0x3e1f83c2,
+                                                             0x3e1f81e1};
+    static const uint8_t numbers[K2_BINS_MOST] = {0, 8, 4, 2,  1,  12, 10, 9,
+                                                  6, 5, 3, 14, 13, 11, 7,  15};
+    *tree = (struct k2_bins_tree){.bin_count = K2_BINS_MOST};
+    bool good = read_topology(tree, topologies[table - 1]);
+    assert(good);
+    for (unsigned node = 0; node < K2_BINS_NODES_MOST; node++) {
+        for (unsigned side = 0; side < 2; side++) {
+            uint8_t *child = &tree->children[node][side];
+            *child = *child < K2_BINS_LEAF ? *child : K2_BINS_LEAF + numbers[*child - K2_BINS_LEAF];
+        }
+    }
+}
+
 static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
 {
     uint16_t entries[K2_BINS_MOST];
@@ -193,10 +243,14 @@ bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_
 {
     struct k2_bins_tree tree = {0};
     struct k2_byte_reader reader = {.rest = payload};
-    tree.bin_count = k2_read_u8(&reader);
+    unsigned first = k2_read_u8(&reader);
+    tree.bin_count = first & ((1 << TABLE_AT) - 1);
+    tree.root_table = (uint8_t)(first >> TABLE_AT);
     uint32_t topology = k2_read_u32(&reader);
     if (reader.truncated || tree.bin_count < 2 || tree.bin_count > K2_BINS_MOST ||
-        !read_topology(&tree, topology) || !read_bins(&tree, &reader)) {
+        (tree.root_table != 0 && count != K2_BITPACK_VALUES) ||
+        tree.root_table > K2_BINS_ROOT_TABLES || !read_topology(&tree, topology) ||
+        !read_bins(&tree, &reader)) {
         return false;
     }
     // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
@@ -208,48 +262,96 @@ bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_
     return k2_bitpack_selected()->bins(&tree, scale, bits, size, count, values);
 }
 
-// Where each bitmap begins, and how many bits the bitmaps and the offsets have.
-static bool measure(const struct k2_bins_tree *tree, const uint8_t *bits, size_t size, size_t count,
-                    uint32_t *starts, size_t *bitmap_bytes)
+// Rows on the way through a tree.
+struct walk {
+    const uint8_t *root, *bits; // the bitmap of the root, those of the other nodes
+    uint32_t places[K2_BINS_NODES_MOST];
+    uint32_t counts[K2_BINS_LEAF + K2_BINS_MOST];
+    uint32_t end_bit; // of the bitmaps
+};
+
+// Where each bitmap begins. The root's stands at the beginning of `bits`, and has `root_bits`
+// there, unless `root` has it already.
+static bool open_walk(struct walk *walk, const struct k2_bins_tree *tree, const uint8_t *root,
+                      uint32_t root_bits, const uint8_t *bits, size_t size, size_t count)
 {
-    uint32_t counts[K2_BINS_LEAF + K2_BINS_MOST] = {(uint32_t)count};
-    uint32_t bit = 0;
+    uint32_t bit = root_bits;
+    walk->root = root;
+    walk->bits = bits;
+    walk->counts[0] = (uint32_t)count;
     for (unsigned node = 0; node + 1 < tree->bin_count; node++) {
-        if (bit + counts[node] > size * 8) {
+        walk->places[node] = node == 0 ? 0 : bit;
+        bit += node == 0 ? 0 : walk->counts[node];
+        if (bit > size * 8) {
             return false;
         }
-        uint32_t ones = count_ones(bits, bit, counts[node]);
-        starts[node] = bit;
-        bit += counts[node];
-        counts[tree->children[node][0]] = counts[node] - ones;
-        counts[tree->children[node][1]] = ones;
+        uint32_t rows = walk->counts[node];
+        uint32_t ones = count_ones(node == 0 ? root : bits, walk->places[node], rows);
+        walk->counts[tree->children[node][0]] = rows - ones;
+        walk->counts[tree->children[node][1]] = ones;
     }
-    uint64_t offset_bits = 0;
-    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
-        offset_bits += (uint64_t)counts[K2_BINS_LEAF + bin] * tree->widths[bin];
+    walk->end_bit = bit;
+    return true;
+}
+
+// The bin of the next row.
+static unsigned next_bin(struct walk *walk, const struct k2_bins_tree *tree)
+{
+    unsigned node = 0;
+    while (node < K2_BINS_LEAF) {
+        uint32_t at = walk->places[node]++;
+        const uint8_t *bitmap = node == 0 ? walk->root : walk->bits;
+        node = tree->children[node][bitmap[at / 8] >> at % 8 & 1];
     }
-    *bitmap_bytes = (bit + 7) / 8;
-    return (offset_bits + 7) / 8 <= size - *bitmap_bytes;
+    return node - K2_BINS_LEAF;
+}
+
+// Reads the root's bitmap by its table into `root`; gives the bits that it took, or 0.
+static uint32_t read_root(unsigned table, const uint8_t *bits, size_t size, uint8_t *root)
+{
+    struct k2_bins_tree tree;
+    struct walk walk;
+    k2_bins_root_tree(table, &tree);
+    if (!open_walk(&walk, &tree, bits, K2_BINS_ROOT_ROWS, bits, size, K2_BINS_ROOT_ROWS)) {
+        return 0;
+    }
+    memset(root, 0, K2_BITPACK_VALUES / 8 + 8);
+    for (size_t row = 0; row < K2_BINS_ROOT_ROWS; row++) {
+        unsigned number = next_bin(&walk, &tree);
+        for (size_t i = 0; i < 4; i++) {
+            size_t at = row + i * K2_BINS_ROOT_ROWS;
+            root[at / 8] = (uint8_t)(root[at / 8] | (number >> i & 1) << at % 8);
+        }
+    }
+    return walk.end_bit;
 }
 
 bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                     const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
-    uint32_t places[K2_BINS_NODES_MOST];
-    size_t bitmap_bytes;
-    if (!measure(tree, bits, size_bytes, count, places, &bitmap_bytes)) {
+    uint8_t root[K2_BITPACK_VALUES / 8 + 8];
+    struct walk walk;
+    uint32_t root_bits = (uint32_t)count;
+    uint64_t offset_bits = 0;
+    if (tree->root_table != 0) {
+        root_bits = read_root(tree->root_table, bits, size_bytes, root);
+    }
+    if (root_bits == 0 || !open_walk(&walk, tree, tree->root_table != 0 ? root : bits, root_bits,
+                                     bits, size_bytes, count)) {
+        return false;
+    }
+    for (unsigned bin = 0; bin < tree->bin_count; bin++) {
+        offset_bits += (uint64_t)walk.counts[K2_BINS_LEAF + bin] * tree->widths[bin];
+    }
+    size_t bitmap_bytes = (walk.end_bit + 7) / 8;
+    if ((offset_bits + 7) / 8 > size_bytes - bitmap_bytes) {
         return false;
     }
     const uint8_t *offsets = bits + bitmap_bytes;
     uint64_t sum = scale->base;
     size_t bit = 0;
     for (size_t row = 0; row < count; row++) {
-        unsigned node = 0;
-        while (node < K2_BINS_LEAF) {
-            uint32_t at = places[node]++;
-            node = tree->children[node][bits[at / 8] >> at % 8 & 1];
-        }
-        unsigned bin = node - K2_BINS_LEAF;
+        unsigned bin = next_bin(&walk, tree);
         uint64_t mask = ((uint64_t)1 << tree->widths[bin]) - 1;
         uint64_t offset = load_word(offsets + bit / 8) >> bit % 8 & mask;
         values[row] = sum + scale->divisor * (tree->bases[bin] + offset);
@@ -267,7 +369,7 @@ static size_t bins_for_size(struct k2_block_plan *plan)
     if (plan->max_quotient > INT64_MAX || plan->max_quotient == 0) {
         return SIZE_MAX;
     }
-    k2_bins_choose(bins, plan->quotients, plan->count);
+    k2_bins_choose(bins, plan->quotients, plan->count, plan->root_tables);
     return bins->size_bytes;
 }
 
@@ -285,7 +387,7 @@ static size_t bins_delta_size(struct k2_block_plan *plan)
         return SIZE_MAX;
     }
     k2_plan_deltas(plan);
-    k2_bins_choose(bins, plan->deltas, plan->count);
+    k2_bins_choose(bins, plan->deltas, plan->count, plan->root_tables);
     return bins->size_bytes;
 }
 

@@ -18,6 +18,7 @@ enum {
 // Inner nodes and bins are numbered breadth first, side 0 before side 1.
 struct k2_bins_tree {
     unsigned bin_count;
+    uint8_t root_table; // of the bitmap of the root; 0: it stands there as it is
     uint8_t children[K2_BINS_NODES_MOST][2]; // an inner node, or K2_BINS_LEAF + a bin
     uint8_t widths[K2_BINS_MOST];
     uint64_t bases[K2_BINS_MOST]; // of no meaning behind the last bin, as widths
@@ -41,8 +42,15 @@ struct k2_bins_plan {
     size_t size_bytes; // SIZE_MAX: not for this block
 };
 
-// `values` are taken as signed; count 1..1024.
-void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count);
+// The bitmap of the root may stand as 256 numbers, of rows i, i + 256, i + 512 and i + 768 each, in
+// bitmaps of one of 4 trees, which suit the rarer the rows of side 1 are. The tree of `table` 1..4;
+// its bins are the numbers.
+enum { K2_BINS_ROOT_TABLES = 4, K2_BINS_ROOT_ROWS = K2_BITPACK_VALUES / 4 };
+void k2_bins_root_tree(unsigned table, struct k2_bins_tree *tree);
+
+// `values` are taken as signed; count 1..1024. `with_tables`: the root may have one.
+void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                    bool with_tables);
 
 // Appends plan->size_bytes bytes.
 void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, size_t count,
@@ -60,7 +68,8 @@ k2_bins_kernel k2_bins_scalar;
 k2_bins_kernel k2_bins_avx2;
 k2_bins_kernel k2_bins_avx512;
 
-// The first half of encoding: in which bin each value lies, and the bitmaps at `bits`.
+// The first half of encoding: in which bin each value lies, and the bitmaps at `bits`, that of the
+// root as it is.
 typedef void k2_bins_put_kernel(const struct k2_bins_plan *plan, const uint64_t *values,
                                 size_t count, uint8_t *bins, uint8_t *bits);
 k2_bins_put_kernel k2_bins_put_scalar;

@@ -1,9 +1,25 @@
-// Writes bits one after the other, from the lowest one up; for the files that write BINS.
+// Bits one after the other, from the lowest one up, and the numbers of a root's bitmap; for the
+// files that read and write BINS.
 #pragma once
 
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "format/codec/bins.h"
+
+enum { K2_BINS_BITMAP_BYTES_MOST = K2_BINS_NODES_MOST * K2_BITPACK_VALUES / 8 + 8 };
+
+// Bits of rows `row`, `row` + 256, + 512 and + 768.
+static inline unsigned k2_bins_root_number(const uint8_t *bitmap, size_t row)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < 4; i++) {
+        size_t at = row + i * K2_BINS_ROOT_ROWS;
+        number |= (unsigned)(bitmap[at / 8] >> at % 8 & 1) << i;
+    }
+    return number;
+}
 
 struct k2_bit_writer {
     uint8_t *out;

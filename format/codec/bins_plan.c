@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "format/codec/bins_bits.h"
+
 enum {
     CELLS_MOST = 128,
     POPULAR = 24,      // a value that one row in so many has is a cell of its own
@@ -162,7 +164,7 @@ static void grow_tree(const uint32_t *counts, size_t bins, uint8_t (*children)[2
                 }
             }
             joined[rarest] = true;
-            children[made][side] = (uint8_t)rarest;
+            children[made][1 - side] = (uint8_t)rarest; // side 1 has fewer
         }
         weights[made] = weights[children[made][0]] + weights[children[made][1]];
     }
@@ -196,9 +198,9 @@ static void number_tree(struct k2_bins_plan *plan, const uint32_t *counts, size_
 }
 
 static void finish_plan(struct k2_bins_plan *plan, const struct cells *cells,
-                        const uint64_t *sorted, uint64_t bias, const uint16_t *firsts, size_t bins)
+                        const uint64_t *sorted, uint64_t bias, const uint16_t *firsts, size_t bins,
+                        uint32_t *counts)
 {
-    uint32_t counts[K2_BINS_MOST];
     size_t begins[K2_BINS_MOST + 1];
     for (size_t i = 0; i < bins; i++) {
         begins[i] = firsts[i] == 0 ? 0 : cells->ends[firsts[i] - 1];
@@ -208,6 +210,7 @@ static void finish_plan(struct k2_bins_plan *plan, const struct cells *cells,
         counts[i] = (uint32_t)(begins[i + 1] - begins[i]);
     }
     plan->tree.bin_count = (unsigned)bins;
+    plan->tree.root_table = 0;
     number_tree(plan, counts, bins);
     size_t table = 1 + 4 + 2 * bins;
     plan->offset_bits = 0;
@@ -221,7 +224,67 @@ static void finish_plan(struct k2_bins_plan *plan, const struct cells *cells,
     plan->size_bytes = table + (plan->bitmap_bits + 7) / 8 + (plan->offset_bits + 7) / 8;
 }
 
-void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count)
+// Bits that each number takes in the tree of a table.
+static void measure_table(unsigned table, uint8_t *lengths)
+{
+    struct k2_bins_tree tree;
+    uint8_t depths[K2_BINS_LEAF + K2_BINS_MOST] = {0};
+    k2_bins_root_tree(table, &tree);
+    for (unsigned node = 0; node < K2_BINS_NODES_MOST; node++) {
+        depths[tree.children[node][0]] = (uint8_t)(depths[node] + 1);
+        depths[tree.children[node][1]] = (uint8_t)(depths[node] + 1);
+    }
+    memcpy(lengths, depths + K2_BINS_LEAF, K2_BINS_MOST);
+}
+
+// Takes the table that saves most of the root's bitmap, if one saves a twentieth.
+static void choose_table(struct k2_bins_plan *plan, const uint64_t *values)
+{
+    uint8_t bins[K2_BITPACK_VALUES];
+    uint8_t bits[K2_BINS_BITMAP_BYTES_MOST];
+    uint16_t counts[K2_BINS_MOST] = {0};
+    uint32_t least = K2_BITPACK_VALUES - K2_BITPACK_VALUES / 20;
+    k2_bitpack_selected()->bins_put(plan, values, K2_BITPACK_VALUES, bins, bits);
+    for (size_t row = 0; row < K2_BINS_ROOT_ROWS; row++) {
+        counts[k2_bins_root_number(bits, row)]++;
+    }
+    for (unsigned table = 1; table <= K2_BINS_ROOT_TABLES; table++) {
+        uint8_t lengths[K2_BINS_MOST];
+        uint32_t size = 0;
+        measure_table(table, lengths);
+        for (size_t i = 0; i < K2_BINS_MOST; i++) {
+            size += (uint32_t)counts[i] * lengths[i];
+        }
+        if (size < least) {
+            least = size;
+            plan->tree.root_table = (uint8_t)table;
+        }
+    }
+    if (plan->tree.root_table != 0) {
+        plan->size_bytes -= (plan->bitmap_bits + 7) / 8;
+        plan->bitmap_bits -= K2_BITPACK_VALUES - least;
+        plan->size_bytes += (plan->bitmap_bits + 7) / 8;
+    }
+}
+
+// Rows on side 1 of the root.
+static uint32_t count_rarer(const struct k2_bins_plan *plan, const uint32_t *counts)
+{
+    bool below[K2_BINS_LEAF + K2_BINS_MOST] = {false};
+    uint32_t rarer = 0;
+    below[plan->tree.children[0][1]] = true;
+    for (unsigned node = 1; node + 1 < plan->tree.bin_count; node++) {
+        below[plan->tree.children[node][0]] = below[node];
+        below[plan->tree.children[node][1]] = below[node];
+    }
+    for (unsigned i = 0; i < plan->tree.bin_count; i++) {
+        rarer += below[K2_BINS_LEAF + plan->bin_of[i]] ? counts[i] : 0;
+    }
+    return rarer;
+}
+
+void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count,
+                    bool with_tables)
 {
     uint64_t left[K2_BITPACK_VALUES];
     uint64_t right[K2_BITPACK_VALUES];
@@ -246,6 +309,11 @@ void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t co
         bins = join_cells(&cells, sorted, count, bin_cost, firsts);
     }
     if (bins > 1) {
-        finish_plan(plan, &cells, sorted, (uint64_t)min, firsts, bins);
+        uint32_t counts[K2_BINS_MOST];
+        finish_plan(plan, &cells, sorted, (uint64_t)min, firsts, bins, counts);
+        // More than a third of the rows on side 1: none of the tables would save enough.
+        if (with_tables && count == K2_BITPACK_VALUES && count_rarer(plan, counts) * 3 < count) {
+            choose_table(plan, values);
+        }
     }
 }

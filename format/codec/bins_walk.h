@@ -48,33 +48,26 @@ static inline void k2_bins_collect(struct k2_bins_walk *walk)
     }
 }
 
-// Gives the bytes of the bitmaps, or SIZE_MAX when they would pass `size_bytes`. A node reads up
-// to 137 bytes behind where it begins before that is found.
-static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const uint8_t *bits,
-                                       size_t size_bytes, size_t count, struct k2_bins_walk *walk)
+// From the root's bitmap on; the bitmaps of the other nodes begin at `bit`. Gives the bit at which
+// they end, or SIZE_MAX when that is behind `size_bytes`. A node reads up to 137 bytes behind where
+// it begins before that is found.
+static inline size_t k2_bins_walk_from(const struct k2_bins_tree *tree, const uint64_t *root,
+                                       const uint8_t *bits, size_t bit, size_t size_bytes,
+                                       size_t count, struct k2_bins_walk *walk)
 {
     size_t words = (count + 63) / 64;
-    if (words < K2_BINS_WORDS) {
-        memset(walk, 0, sizeof *walk);
-    }
-    // All rows come to the root, whose bitmap begins the bits.
     uint64_t *zeros = walk->masks[tree->children[0][0]];
     uint64_t *ones = walk->masks[tree->children[0][1]];
     for (size_t i = 0; i < words; i++) {
-        walk->masks[0][i] = UINT64_MAX;
-    }
-    if (count % 64 != 0) {
-        walk->masks[0][words - 1] = ((uint64_t)1 << count % 64) - 1;
+        size_t rows = count - i * 64;
+        uint64_t mask = rows < 64 ? ((uint64_t)1 << rows) - 1 : UINT64_MAX;
+        walk->masks[0][i] = mask;
+        zeros[i] = mask & ~root[i];
+        ones[i] = mask & root[i];
     }
     // Bins that are not there have no rows.
     memset(walk->masks[K2_BINS_LEAF + tree->bin_count], 0,
            (K2_BINS_MOST - tree->bin_count) * sizeof walk->masks[0]);
-    for (size_t i = 0; i < words; i++) {
-        uint64_t one = k2_bins_load_word(bits + i * 8) & walk->masks[0][i];
-        zeros[i] = walk->masks[0][i] & ~one;
-        ones[i] = one;
-    }
-    size_t bit = count;
     if (bit > size_bytes * 8) {
         return SIZE_MAX;
     }
@@ -94,7 +87,44 @@ static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const ui
         }
     }
     k2_bins_collect(walk);
-    return (bit + 7) / 8;
+    return bit;
+}
+
+// Reads the root's bitmap by its table; gives the bits that it took, or SIZE_MAX.
+static inline size_t k2_bins_read_root(unsigned table, const uint8_t *bits, size_t size_bytes,
+                                       uint64_t *root, struct k2_bins_walk *walk)
+{
+    enum { WORDS = K2_BINS_ROOT_ROWS / 64 };
+    struct k2_bins_tree tree;
+    memcpy(root, bits, WORDS * sizeof *root);
+    k2_bins_root_tree(table, &tree);
+    size_t bit = k2_bins_walk_from(&tree, root, bits, K2_BINS_ROOT_ROWS, size_bytes,
+                                   K2_BINS_ROOT_ROWS, walk);
+    for (size_t i = 0; i < K2_BINS_WORDS; i++) {
+        root[i] = walk->planes[i / WORDS][i % WORDS];
+    }
+    return bit;
+}
+
+// Gives the bytes of the bitmaps, or SIZE_MAX when they would pass `size_bytes`.
+static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const uint8_t *bits,
+                                       size_t size_bytes, size_t count, struct k2_bins_walk *walk)
+{
+    uint64_t root[K2_BINS_WORDS];
+    size_t bit = count;
+    if (count < K2_BITPACK_VALUES || tree->root_table != 0) {
+        memset(walk, 0, sizeof *walk); // only a part of the words is written
+    }
+    if (tree->root_table != 0) {
+        bit = k2_bins_read_root(tree->root_table, bits, size_bytes, root, walk);
+        if (bit == SIZE_MAX) {
+            return SIZE_MAX;
+        }
+    } else {
+        memcpy(root, bits, sizeof root); // these machines are little-endian
+    }
+    bit = k2_bins_walk_from(tree, root, bits, bit, size_bytes, count, walk);
+    return bit == SIZE_MAX ? SIZE_MAX : (bit + 7) / 8;
 }
 
 // The bitmaps of `bins`, which has room for whole words of 64 rows.

@@ -226,6 +226,7 @@ void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_
 {
     struct k2_block_plan plan;
     make_plan(&plan, values, value_count);
+    plan.root_tables = history->sorted_level;
     if (plan.max_quotient == 0) {
         encode_with(&k2_codec_const, &plan, entry, out);
         return;
@@ -235,12 +236,13 @@ void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_
     encode_with(bins != NULL ? bins : quick, &plan, entry, out);
 }
 
-bool k2_block_encode_as(uint8_t codec, const int64_t *values, size_t value_count,
+bool k2_block_encode_as(uint8_t codec, bool sorted_level, const int64_t *values, size_t value_count,
                         struct k2_block_entry *entry, struct k2_buffer *out)
 {
     const struct k2_codec *found = find_codec(codec);
     struct k2_block_plan plan;
     make_plan(&plan, values, value_count);
+    plan.root_tables = sorted_level;
     if (plan.max_quotient == 0) {
         memset(plan.quotients, 0, sizeof plan.quotients);
     }

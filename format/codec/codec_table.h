@@ -19,6 +19,7 @@ struct k2_block_plan {
     uint64_t max_quotient;
     int64_t delta_min; // of neighbouring quotients; 0 when there is one value
     uint64_t delta_range;
+    bool root_tables; // BINS may have them
     size_t best_size; // payload bytes of the best codec so far
     // Room for whole rows of the packed layout; zero behind the last value.
     uint64_t quotients[K2_BITPACK_VALUES + K2_BITPACK_LANES];
@@ -63,7 +64,7 @@ extern const struct k2_codec k2_codec_pdelta;
 
 // Like k2_block_encode with the codec given; false, and nothing put, when it can not hold the
 // block. For tests.
-bool k2_block_encode_as(uint8_t codec, const int64_t *values, size_t value_count,
+bool k2_block_encode_as(uint8_t codec, bool sorted_level, const int64_t *values, size_t value_count,
                         struct k2_block_entry *entry, struct k2_buffer *out);
 
 // Fills plan->deltas of two quotients or more, once. The first difference is the second once more,

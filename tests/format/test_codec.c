@@ -165,6 +165,19 @@ static int64_t event_times(uint64_t *random, size_t i)
     return (int64_t)(start + (i << 34) + (bits >> 34 >> (bits & 31)));
 }
 
+// One in ten, one in thirty or fewer rows is another one than the rest.
+static int64_t rare(uint64_t *random, size_t i)
+{
+    uint64_t bits = next_random(random);
+    return i < 500 ? bits % 30 == 7 ? (int64_t)(bits >> 50) : 5 : (int64_t)(bits % 10 == 3) * 70;
+}
+
+static int64_t rare_steps(uint64_t *random, size_t i)
+{
+    uint64_t bits = next_random(random);
+    return (int64_t)(i / 4 * 3) * 1000 + (bits % 6 == 1 ? (int64_t)(bits >> 60) * 1000 : 0);
+}
+
 // A few popular ones, and others up to 500.
 static int64_t sizes(uint64_t *random, size_t i)
 {
@@ -203,6 +216,8 @@ static const struct {
     {"staying extremes", staying_extremes},
     {"event times", event_times},
     {"sizes", sizes},
+    {"rare", rare},
+    {"rare steps", rare_steps},
 };
 enum { SHAPE_COUNT = sizeof shapes / sizeof shapes[0] };
 
@@ -247,7 +262,7 @@ static void check_encode_agrees(const int64_t *values, size_t count,
         struct k2_buffer other;
         struct k2_block_entry other_entry;
         k2_buffer_init(&other, 1 << 20);
-        assert_true(k2_block_encode_as(entry->codec, values, count, &other_entry, &other));
+        assert_true(k2_block_encode_as(entry->codec, true, values, count, &other_entry, &other));
         assert_int_equal(other_entry.width_bits, entry->width_bits);
         assert_true(other_entry.divisor == entry->divisor && other_entry.base == entry->base);
         assert_int_equal(other.size_bytes, payload->size_bytes);
@@ -299,7 +314,7 @@ static void every_codec_that_can_hold_a_block_gives_it_back(void **state)
             for (uint8_t codec = K2_CODEC_CONST; codec <= K2_CODEC_LAST; codec++) {
                 struct k2_block_entry entry;
                 k2_buffer_clear(&payload);
-                if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
+                if (k2_block_encode_as(codec, true, values, counts[i], &entry, &payload)) {
                     held[codec]++;
                     check_decode(shapes[shape].name, &entry, &payload, values, counts[i]);
                     check_encode_agrees(values, counts[i], &entry, &payload);
@@ -329,11 +344,94 @@ static void every_width_comes_back_from_every_codec(void **state)
             for (uint8_t codec = K2_CODEC_FOR; codec <= K2_CODEC_LAST; codec++) {
                 struct k2_block_entry entry;
                 k2_buffer_clear(&payload);
-                if (k2_block_encode_as(codec, values, counts[i], &entry, &payload)) {
+                if (k2_block_encode_as(codec, true, values, counts[i], &entry, &payload)) {
                     check_decode("random bits", &entry, &payload, values, counts[i]);
                     check_encode_agrees(values, counts[i], &entry, &payload);
                 }
             }
+        }
+    }
+    k2_buffer_deinit(&payload);
+}
+
+static void every_table_of_roots_is_taken_and_comes_back(void **state)
+{
+    (void)state;
+    int64_t values[MOST];
+    bool taken[K2_BINS_ROOT_TABLES + 1] = {false};
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (unsigned share = 1; share < 450; share += 4) { // of other values, in a thousand rows
+        for (uint8_t codec = K2_CODEC_BINS_FOR; codec <= K2_CODEC_BINS_DELTA; codec++) {
+            uint64_t random = share;
+            struct k2_block_entry entry;
+            for (size_t i = 0; i < MOST; i++) {
+                uint64_t bits = next_random(&random);
+                bool other = (bits >> 20) % 1000 < share;
+                values[i] = other ? (int64_t)(bits >> 50 & (share % 2 == 0 ? 0 : 255)) + 9 : 1;
+                if (codec == K2_CODEC_BINS_DELTA && i > 0) {
+                    values[i] += values[i - 1];
+                }
+            }
+            k2_buffer_clear(&payload);
+            if (k2_block_encode_as(codec, true, values, MOST, &entry, &payload)) {
+                taken[payload.data[0] >> 5] = true;
+                check_decode("shares", &entry, &payload, values, MOST);
+                check_encode_agrees(values, MOST, &entry, &payload);
+            }
+        }
+    }
+    for (size_t table = 0; table <= K2_BINS_ROOT_TABLES; table++) {
+        if (!taken[table]) {
+            fail_msg("table %zu", table);
+        }
+    }
+    k2_buffer_deinit(&payload);
+}
+
+// Whatever bits are wrong: the same answer on every instruction set, and no stray access.
+static void damaged_payloads_decode_alike(void **state)
+{
+    (void)state;
+    static const size_t some_counts[] = {100, 700, 1024};
+    int64_t values[MOST];
+    int64_t expected[MOST + 64];
+    int64_t decoded[MOST + 64];
+    uint64_t random = 5;
+    struct k2_buffer payload;
+    k2_buffer_init(&payload, 1 << 20);
+    for (size_t turn = 0; turn < SHAPE_COUNT * 3 * K2_CODEC_LAST; turn++) {
+        size_t count = some_counts[turn % 3];
+        struct k2_block_entry entry;
+        fill(values, count, shapes[turn / 3 % SHAPE_COUNT].make, turn);
+        k2_buffer_clear(&payload);
+        if (!k2_block_encode_as((uint8_t)(turn / 3 / SHAPE_COUNT + 1), true, values, count, &entry,
+                                &payload) ||
+            payload.size_bytes == 0) {
+            continue;
+        }
+        for (int flip = 0; flip < 40; flip++) {
+            size_t size = payload.size_bytes;
+            uint8_t *exact = malloc(size);
+            memcpy(exact, payload.data, size);
+            // Most of them where the tables are.
+            size_t bit = next_random(&random) % (flip % 2 == 0 && size > 60 ? 480 : size * 8);
+            exact[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            enum k2_status first = K2_OK;
+            for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+                if (!k2_codec_select(sets[i])) {
+                    continue;
+                }
+                enum k2_status status = k2_block_decode(&entry, (struct k2_slice){exact, size},
+                                                        i == 0 ? expected : decoded, count, NULL);
+                first = i == 0 ? status : first;
+                if (status != first || (status == K2_OK && i > 0 &&
+                                        memcmp(decoded, expected, count * sizeof *decoded) != 0)) {
+                    fail_msg("%s, %zu values, bit %zu: %s", k2_codec_name(entry.codec), count, bit,
+                             sets[i]);
+                }
+            }
+            free(exact);
         }
     }
     k2_buffer_deinit(&payload);
@@ -415,7 +513,7 @@ static void short_payloads_and_unknown_codecs_are_corrupt(void **state)
         bool bins = codec == K2_CODEC_BINS_FOR || codec == K2_CODEC_BINS_DELTA;
         fill(values, MOST, codec < K2_CODEC_MASKD ? far_apart : bins ? sizes : staying_price, 1);
         k2_buffer_clear(&payload);
-        if (!k2_block_encode_as(codec, values, MOST, &entry, &payload)) {
+        if (!k2_block_encode_as(codec, true, values, MOST, &entry, &payload)) {
             assert_null(k2_codec_name(codec));
             continue;
         }
@@ -465,6 +563,8 @@ int main(void)
         cmocka_unit_test(every_codec_that_can_hold_a_block_gives_it_back),
         cmocka_unit_test(every_width_comes_back_from_every_codec),
         cmocka_unit_test(every_length_comes_back),
+        cmocka_unit_test(every_table_of_roots_is_taken_and_comes_back),
+        cmocka_unit_test(damaged_payloads_decode_alike),
         cmocka_unit_test(the_cheapest_codec_is_chosen),
         cmocka_unit_test(short_payloads_and_unknown_codecs_are_corrupt),
     };

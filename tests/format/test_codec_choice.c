@@ -50,7 +50,7 @@ static size_t cheapest(const int64_t *values, size_t count, bool sorted_level)
         struct k2_block_entry entry;
         struct k2_buffer payload;
         k2_buffer_init(&payload, 1 << 20);
-        if (k2_block_encode_as(codec, values, count, &entry, &payload)) {
+        if (k2_block_encode_as(codec, sorted_level, values, count, &entry, &payload)) {
             bool is_bins = codec == K2_CODEC_BINS_FOR || codec == K2_CODEC_BINS_DELTA;
             size_t *least = is_bins ? &bins : &quick;
             *least = payload.size_bytes < *least ? payload.size_bytes : *least;
