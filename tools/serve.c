@@ -4,6 +4,7 @@
 
 #include "query/http_server.h"
 #include "tools/commands.h"
+#include "tools/serve_export.h"
 #include "tools/serve_ingest.h"
 #include "tools/version.h"
 
@@ -12,6 +13,7 @@ static const struct k2_option options[] = {
     {"listen", "HOST:PORT",
      "loopback addresses alone; 127.0.0.1:8000 unless given, port 0 picks one", false},
     K2_OPTIONS_INGEST,
+    K2_OPTIONS_EXPORT,
     {0},
 };
 
@@ -20,6 +22,7 @@ struct service {
     struct k2_cli *cli;
     struct k2_engine *engine;
     struct k2_serve_ingest *ingest; // NULL without --kafka
+    struct k2_serve_export *export; // NULL without --export
     struct k2_http_api *api;
     struct k2_http_server *server;
 };
@@ -29,6 +32,18 @@ static void log_line(void *context, const char *text)
     k2_cli_warn(((const struct service *)context)->cli, "%s", text);
 }
 
+static void put_metrics(void *context, struct k2_buffer *out)
+{
+    struct service *service = context;
+    k2_serve_ingest_put_metrics(service->ingest, out);
+    k2_serve_export_put_metrics(service->export, out);
+}
+
+static bool put_health(void *context, struct k2_buffer *out)
+{
+    return k2_serve_ingest_put_health(((struct service *)context)->ingest, out);
+}
+
 static enum k2_status start_http(struct service *service, struct k2_error *error)
 {
     const char *listen = k2_cli_value(service->cli, "listen");
@@ -36,9 +51,9 @@ static enum k2_status start_http(struct service *service, struct k2_error *error
         .version = K2_VERSION,
         .log = log_line,
         .log_context = service,
-        .put_metrics = k2_serve_ingest_put_metrics,
-        .put_health = k2_serve_ingest_put_health,
-        .source_context = service->ingest,
+        .put_metrics = put_metrics,
+        .put_health = put_health,
+        .source_context = service,
     };
     struct k2_listen_address address;
     char url[K2_URL_BYTES];
@@ -77,6 +92,7 @@ static void close_service(struct service *service)
 {
     k2_http_server_stop(service->server);
     k2_http_api_destroy(service->api);
+    k2_serve_export_destroy(service->export);
     k2_serve_ingest_destroy(service->ingest);
     k2_engine_close(service->engine);
 }
@@ -94,12 +110,19 @@ static enum k2_exit run(struct k2_cli *cli)
     if (status == K2_OK) {
         status = k2_serve_ingest_create(&service.ingest, cli, &error);
     }
+    if (status == K2_OK) {
+        status = k2_serve_export_create(&service.export, cli, &error);
+    }
     sigset_t signals = block_signals();
     if (status == K2_OK) {
         status = k2_engine_open(&service.engine, k2_cli_data(cli), K2_ENGINE_CREATE, &error);
     }
     if (status == K2_OK) {
         status = k2_serve_ingest_start(service.ingest, service.engine, &error);
+    }
+    if (status == K2_OK) {
+        status =
+            k2_serve_export_start(service.export, service.engine, service.ingest == NULL, &error);
     }
     if (status == K2_OK) {
         status = start_http(&service, &error);

@@ -11,6 +11,7 @@ enum {
     LEAST_FILES = 2,
     MERGED_MANIFESTS = 2,
     DEFAULT_KEEP = 1,
+    LARGER_FILE_RATIO = 2,
 };
 static const int64_t default_snapshot_age_ms = (int64_t)5 * 86400 * 1000; // Iceberg's own
 static const int64_t default_orphan_age_ms = (int64_t)86400 * 1000;
@@ -293,8 +294,9 @@ struct compaction {
     struct k2_table_place *place;
     struct k2_row_selection selection;
     struct k2_iceberg_entries entries;
-    struct small_file *small; // by day
-    size_t small_count, least_files;
+    struct small_file *ours; // by day and commit
+    size_t our_count, least_files;
+    bool all; // every small file, whatever it costs
     char store[K2_STORE_TEXT_BYTES];
     uint64_t exported;
     struct k2_care_result *result;
@@ -321,10 +323,11 @@ static int compare_days(const void *left, const void *right)
     return order != 0 ? order : (a->from > b->from) - (a->from < b->from);
 }
 
-static enum k2_status choose_small(struct compaction *self, struct k2_error *error)
+// All files that this store exported, by day and commit.
+static enum k2_status list_ours(struct compaction *self, struct k2_error *error)
 {
-    self->small = k2_alloc_zero(self->entries.count, sizeof *self->small);
-    if (self->small == NULL) {
+    self->ours = k2_alloc_zero(self->entries.count, sizeof *self->ours);
+    if (self->ours == NULL) {
         return no_memory(error);
     }
     for (size_t i = 0; i < self->entries.count; i++) {
@@ -336,12 +339,37 @@ static enum k2_status choose_small(struct compaction *self, struct k2_error *err
                            "them",
                            self->place->name);
         }
-        if (file->has_day && file->size_bytes < small_file_bytes && is_ours(self, file, &from)) {
-            self->small[self->small_count++] = (struct small_file){file, from};
+        if (file->has_day && is_ours(self, file, &from)) {
+            self->ours[self->our_count++] = (struct small_file){file, from};
         }
     }
-    qsort(self->small, self->small_count, sizeof *self->small, compare_days);
+    qsort(self->ours, self->our_count, sizeof *self->ours, compare_days);
     return K2_OK;
+}
+
+// The newest files of a day, as far back as they are small: the rows of all commits since the
+// oldest of them. Unless all are wanted, not those that are much larger than what came after them,
+// so that a row is written anew a few times only. Moves `*begin` up.
+static void choose_small(const struct compaction *self, size_t *begin, size_t end)
+{
+    const struct small_file *ours = self->ours;
+    int64_t bytes = 0;
+    size_t first = end;
+    while (first > *begin) {
+        const struct k2_iceberg_file *file = ours[first - 1].file;
+        bool worth_it = self->all || end - first < self->least_files ||
+                        file->size_bytes <= bytes * LARGER_FILE_RATIO;
+        if (file->size_bytes >= small_file_bytes || !worth_it) {
+            break;
+        }
+        bytes += file->size_bytes;
+        first--;
+    }
+    // Files of one commit stay together.
+    while (first > *begin && first < end && ours[first].from == ours[first - 1].from) {
+        first++;
+    }
+    *begin = first;
 }
 
 static enum k2_status swap_files(struct compaction *self, const struct small_file *small,
@@ -433,20 +461,17 @@ static enum k2_status compact(struct compaction *self, struct k2_error *error)
 {
     enum k2_status status = k2_table_files(self->place, &self->entries, error);
     if (status == K2_OK) {
-        status = choose_small(self, error);
+        status = list_ours(self, error);
     }
     self->result->files_before = self->result->files_after = self->entries.count;
-    for (size_t begin = 0, end; status == K2_OK && begin < self->small_count; begin = end) {
-        int64_t bytes = 0;
+    for (size_t begin = 0, end; status == K2_OK && begin < self->our_count; begin = end) {
         for (end = begin;
-             end < self->small_count && self->small[end].file->day == self->small[begin].file->day;
+             end < self->our_count && self->ours[end].file->day == self->ours[begin].file->day;
              end++) {
-            bytes += self->small[end].file->size_bytes;
         }
-        // Two that are each near the target would only be cut elsewhere.
-        if (end - begin >= self->least_files &&
-            (end - begin > 2 || bytes < small_file_bytes * 4 / 3)) {
-            status = compact_day(self, &self->small[begin], end - begin, error);
+        choose_small(self, &begin, end);
+        if (end - begin >= self->least_files) {
+            status = compact_day(self, &self->ours[begin], end - begin, error);
         }
     }
     return status;
@@ -459,6 +484,7 @@ enum k2_status k2_table_compact(struct k2_table_place *place, struct k2_engine *
     struct compaction self = {.place = place,
                               .least_files =
                                   options->least_files > 0 ? options->least_files : LEAST_FILES,
+                              .all = options->least_files == 0,
                               .result = result};
     bool has_range;
     *result = (struct k2_care_result){0};
@@ -472,6 +498,6 @@ enum k2_status k2_table_compact(struct k2_table_place *place, struct k2_engine *
         status = compact(&self, error);
     }
     k2_iceberg_entries_deinit(&self.entries);
-    k2_free(self.small);
+    k2_free(self.ours);
     return status;
 }

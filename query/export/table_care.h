@@ -15,7 +15,8 @@ struct k2_care_options {
     int64_t
         older_than_ms;  // age; -1: expire: what the table says (history.expire...), orphans: a day
     uint64_t keep;      // expire: at least as many snapshots; 0: what the table says
-    size_t least_files; // compact: a day with fewer small files stays; 0: 2
+    size_t least_files; // compact: a day with fewer small files stays, and one file much larger
+                        // than those after it does; 0: all that are small, from two on
     bool dry_run;       // orphans: count only
 };
 
