@@ -136,8 +136,20 @@ static bool count_vector(struct day_counts *counts, const int64_t *times, size_t
     return true;
 }
 
-enum k2_status k2_export_days(const struct k2_row_selection *selection, struct k2_day_rows **days,
-                              size_t *count, struct k2_error *error)
+static bool count_corrections(struct day_counts *counts, const struct k2_vector *vectors,
+                              size_t row_count)
+{
+    const int64_t *operations = vectors[2].values; // behind the time and the commit
+    for (size_t i = 0; i < row_count; i++) {
+        if (operations[i] != 0 && !count_rows(counts, k2_day_of(vectors[0].values[i]), 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum k2_status count_days(const struct k2_row_selection *selection, bool corrections,
+                                 struct k2_day_rows **days, size_t *count, struct k2_error *error)
 {
     static const size_t columns[] = {K2_TIMESTAMP};
     struct k2_scan_request request = scan_request(selection);
@@ -147,13 +159,16 @@ enum k2_status k2_export_days(const struct k2_row_selection *selection, struct k
     size_t row_count = 1;
     request.columns = columns;
     request.column_count = 1;
+    request.every_version = corrections;
     enum k2_status status = k2_scan_open(selection->engine, &request, &scan, error);
     while (status == K2_OK && row_count > 0) {
         status = k2_scan_next(scan, &vectors, &row_count, error);
-        if (status == K2_OK && row_count > 0 &&
-            !count_vector(&counts, vectors[0].values, row_count)) {
-            status = no_memory(error);
+        if (status != K2_OK || row_count == 0) {
+            break;
         }
+        bool good = corrections ? count_corrections(&counts, vectors, row_count)
+                                : count_vector(&counts, vectors[0].values, row_count);
+        status = good ? K2_OK : no_memory(error);
     }
     k2_scan_close(scan);
     if (status != K2_OK) {
@@ -163,6 +178,19 @@ enum k2_status k2_export_days(const struct k2_row_selection *selection, struct k
     *days = counts.days;
     *count = counts.count;
     return K2_OK;
+}
+
+enum k2_status k2_export_days(const struct k2_row_selection *selection, struct k2_day_rows **days,
+                              size_t *count, struct k2_error *error)
+{
+    return count_days(selection, false, days, count, error);
+}
+
+enum k2_status k2_export_corrected_days(const struct k2_row_selection *selection,
+                                        struct k2_day_rows **days, size_t *count,
+                                        struct k2_error *error)
+{
+    return count_days(selection, true, days, count, error);
 }
 
 enum k2_status k2_export_days_of(const struct k2_row_selection *selection, int32_t day,
@@ -487,6 +515,9 @@ static enum k2_status write_day(struct day_writer *self, const struct k2_day_row
     narrow_to_day(&request.has_start, &request.start_ns, &request.has_end, &request.end_ns,
                   day->day);
     enum k2_status status;
+    if (day->rows == 0) {
+        return K2_OK;
+    }
     if (day->rows <= BATCH_ROWS) {
         status = gather(self, &request, error);
         status = status == K2_OK ? flush(self, error) : status;

@@ -34,6 +34,12 @@ K2_MUST_CHECK enum k2_status k2_export_days_of(const struct k2_row_selection *se
                                                int32_t day, struct k2_day_rows **days,
                                                size_t *count, struct k2_error *error);
 
+// The days of rows that those commits replaced or deleted, with as many as did so. `commit_after`
+// of the selection is not 0.
+K2_MUST_CHECK enum k2_status k2_export_corrected_days(const struct k2_row_selection *selection,
+                                                      struct k2_day_rows **days, size_t *count,
+                                                      struct k2_error *error);
+
 // What was written. Zeroed is empty and may be deinited.
 struct k2_file_list {
     struct k2_iceberg_file *items;

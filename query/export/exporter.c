@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/policy.h"
 #include "format/base/alloc.h"
 #include "query/export/export_intent.h"
 #include "query/export/table_schema.h"
@@ -30,9 +31,12 @@ struct exporter {
     size_t new_field_count;
     struct k2_day_rows *days;
     size_t day_count;
+    struct k2_day_rows *corrected; // days of which rows were replaced or deleted: written anew
+    size_t corrected_count;
     struct k2_file_list files;
-    struct k2_iceberg_entries replaced; // with full
-    struct k2_slice *removed;           // their paths
+    struct k2_iceberg_entries replaced; // with full or corrected days
+    struct k2_slice *removed;           // paths of those that go
+    size_t removed_count;
 };
 
 static enum k2_status no_memory(struct k2_error *error)
@@ -59,6 +63,18 @@ const char *k2_day_name(const struct k2_schema *schema, struct k2_arena *arena)
         memcpy(text + size, suffix, sizeof suffix);
     }
     return text;
+}
+
+bool k2_export_is_ours(const char *store, const struct k2_iceberg_file *file, uint64_t *from)
+{
+    const char *name = strrchr((const char *)file->path.data, '/'); // in an arena, with a NUL
+    char prefix[K2_STORE_TEXT_BYTES + 8], *end = NULL;
+    (void)snprintf(prefix, sizeof prefix, "/k2-%s-", store);
+    if (name == NULL || strncmp(name, prefix, strlen(prefix)) != 0) {
+        return false;
+    }
+    *from = strtoull(name + strlen(prefix), &end, 10);
+    return end != name + strlen(prefix) && *end == '-';
 }
 
 // ---- what the table says --------------------------------------------------------------------
@@ -237,7 +253,7 @@ static enum k2_status create_table(struct exporter *self, struct k2_error *error
 
 // ---- what is to be done ---------------------------------------------------------------------
 
-static enum k2_status list_replaced(struct exporter *self, struct k2_error *error)
+static enum k2_status check_alone(const struct exporter *self, struct k2_error *error)
 {
     struct k2_iceberg_property property;
     for (size_t i = 0; k2_iceberg_property_at(self->place.table.metadata, i, &property); i++) {
@@ -249,7 +265,63 @@ static enum k2_status list_replaced(struct exporter *self, struct k2_error *erro
                            property.name + sizeof K2_EXPORT_PROPERTY - 1);
         }
     }
-    enum k2_status status = k2_table_files(&self->place, &self->replaced, error);
+    return K2_OK;
+}
+
+static struct k2_day_rows *find_day(struct k2_day_rows *days, size_t count, int32_t day)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (days[i].day == day) {
+            return &days[i];
+        }
+    }
+    return NULL;
+}
+
+// Of a day that is written anew the table must have just the rows that it was given, or what
+// another writer made of them would be there beside the new ones.
+static enum k2_status check_days(struct exporter *self, struct k2_error *error)
+{
+    struct k2_row_selection before = self->selection;
+    enum k2_status status = K2_OK;
+    before.snapshot = self->exported;
+    before.commit_after = 0;
+    for (size_t i = 0; i < self->corrected_count && status == K2_OK; i++) {
+        struct k2_day_rows *days = NULL;
+        size_t count = 0;
+        struct k2_error why;
+        uint64_t exported = 0;
+        for (size_t j = 0; j < self->replaced.count; j++) {
+            const struct k2_iceberg_file *file = &self->replaced.items[j].file;
+            uint64_t from;
+            if (file->has_day && file->day == self->corrected[i].day &&
+                k2_export_is_ours(self->store, file, &from)) {
+                exported += (uint64_t)file->record_count;
+            }
+        }
+        status = k2_export_days_of(&before, self->corrected[i].day, &days, &count, &why);
+        if (status == K2_EXPIRED) { // nobody can tell any more
+            return K2_OK;
+        }
+        if (status != K2_OK) {
+            return k2_fail(error, status, "%s", why.text);
+        }
+        if (exported != (count == 1 ? days->rows : 0)) {
+            status = k2_fail(error, K2_BAD_REQUEST,
+                             "rows were corrected of a day that another writer has rewritten; "
+                             "export with --full");
+        }
+        k2_free(days);
+    }
+    return status;
+}
+
+static enum k2_status list_replaced(struct exporter *self, struct k2_error *error)
+{
+    enum k2_status status = self->full ? check_alone(self, error) : K2_OK;
+    if (status == K2_OK) {
+        status = k2_table_files(&self->place, &self->replaced, error);
+    }
     if (status != K2_OK) {
         return status;
     }
@@ -258,40 +330,90 @@ static enum k2_status list_replaced(struct exporter *self, struct k2_error *erro
         return no_memory(error);
     }
     for (size_t i = 0; i < self->replaced.count; i++) {
-        if (self->replaced.items[i].file.content != K2_ICEBERG_DATA) {
+        const struct k2_iceberg_file *file = &self->replaced.items[i].file;
+        uint64_t from;
+        if (file->content != K2_ICEBERG_DATA) {
             return k2_fail(error, K2_BAD_REQUEST,
                            "the table has delete files of another writer; let it rewrite its data "
                            "files first, or drop the table");
         }
-        self->removed[i] = self->replaced.items[i].file.path;
+        if (self->full || (file->has_day && k2_export_is_ours(self->store, file, &from) &&
+                           find_day(self->corrected, self->corrected_count, file->day) != NULL)) {
+            self->removed[self->removed_count++] = file->path;
+        }
     }
-    return K2_OK;
+    return self->full ? K2_OK : check_days(self, error);
+}
+
+// Days with corrections are written anew, with all their rows; the others get what is new.
+static enum k2_status find_corrections(struct exporter *self, struct k2_error *error)
+{
+    struct k2_table_counters counters;
+    enum k2_status status =
+        k2_engine_counters(self->request->engine, self->request->table, &counters, error);
+    if (status != K2_OK || self->full || self->exported == 0 || counters.hidden == 0) {
+        return status;
+    }
+    status =
+        k2_export_corrected_days(&self->selection, &self->corrected, &self->corrected_count, error);
+    size_t kept = 0;
+    for (size_t i = 0; i < self->day_count && status == K2_OK; i++) {
+        if (find_day(self->corrected, self->corrected_count, self->days[i].day) == NULL) {
+            self->days[kept++] = self->days[i];
+        }
+    }
+    self->day_count = status == K2_OK ? kept : self->day_count;
+    return status;
+}
+
+// The rows that the corrected days have now; a day may have none any more.
+static enum k2_status count_corrected(struct exporter *self, struct k2_error *error)
+{
+    struct k2_row_selection selection = self->selection;
+    enum k2_status status = K2_OK;
+    selection.commit_after = 0;
+    for (size_t i = 0; i < self->corrected_count && status == K2_OK; i++) {
+        struct k2_day_rows *days = NULL;
+        size_t count = 0;
+        status = k2_export_days_of(&selection, self->corrected[i].day, &days, &count, error);
+        self->corrected[i].rows = status == K2_OK && count == 1 ? days->rows : 0;
+        k2_free(days);
+    }
+    return status;
 }
 
 static enum k2_status prepare(struct exporter *self, struct k2_error *error)
 {
     bool needs_rewrite = false;
+    struct k2_policy policy = {0};
     enum k2_status status = read_state(self, error);
     if (status == K2_OK) {
         status = k2_table_schema_evolve(self->request->table->schema, self->place.table.metadata,
                                         &self->arena, &self->new_fields, &self->new_field_count,
                                         &needs_rewrite, error);
     }
-    self->full = self->full || (needs_rewrite && self->exported > 0);
+    if (status == K2_OK) {
+        status = k2_policy_get(self->request->engine, self->request->table, &policy, error);
+    }
+    // What replaced or deleted rows since the last export may be gone together with them.
+    bool history_cut = status == K2_OK && policy.history_floor > self->exported;
+    self->full = self->full || ((needs_rewrite || history_cut) && self->exported > 0);
     self->selection.commit_after = self->full ? 0 : self->exported;
     return status;
 }
 
 // ---- doing it -------------------------------------------------------------------------------
 
-static enum k2_status write_files(struct exporter *self, struct k2_error *error)
+static enum k2_status write_days(struct exporter *self, uint64_t commit_after,
+                                 const struct k2_day_rows *days, size_t day_count,
+                                 struct k2_error *error)
 {
     const struct k2_export_request *request = self->request;
     char name[NAME_BYTES];
     (void)snprintf(name, sizeof name, "k2-%s-%llu-%llu-%s", self->store,
-                   (unsigned long long)self->selection.commit_after,
-                   (unsigned long long)request->snapshot, self->commit_id);
-    const struct k2_export_writer writer = {
+                   (unsigned long long)commit_after, (unsigned long long)request->snapshot,
+                   self->commit_id);
+    struct k2_export_writer writer = {
         .selection = self->selection,
         .store = self->place.store,
         .table_location = k2_iceberg_location(self->place.table.metadata),
@@ -303,7 +425,26 @@ static enum k2_status write_files(struct exporter *self, struct k2_error *error)
         .context = request->context,
         .stop = request->stop,
     };
-    return k2_export_write(&writer, self->days, self->day_count, error);
+    writer.selection.commit_after = commit_after;
+    return k2_export_write(&writer, days, day_count, error);
+}
+
+static enum k2_status write_files(struct exporter *self, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    if (self->full || self->corrected_count > 0) {
+        status = list_replaced(self, error);
+    }
+    if (status == K2_OK) {
+        status = count_corrected(self, error);
+    }
+    if (status == K2_OK && self->day_count > 0) {
+        status = write_days(self, self->selection.commit_after, self->days, self->day_count, error);
+    }
+    if (status == K2_OK && self->corrected_count > 0) {
+        status = write_days(self, 0, self->corrected, self->corrected_count, error);
+    }
+    return status;
 }
 
 // Another export of the same store may have been faster.
@@ -342,14 +483,14 @@ static enum k2_status commit(struct exporter *self, struct k2_table_outcome *out
         {"k2.store", self->store},
         {"k2.snapshot", number},
     };
-    bool replaces = self->replaced.count > 0;
+    bool replaces = self->removed_count > 0;
     const struct k2_table_change change = {
         .commit_id = self->commit_id,
         .operation = replaces ? "overwrite" : "append",
         .added = self->files.items,
         .added_count = self->files.count,
         .removed = self->removed,
-        .removed_count = self->replaced.count,
+        .removed_count = self->removed_count,
         .fields = self->new_fields,
         .field_count = self->new_field_count,
         .properties = properties,
@@ -395,9 +536,6 @@ static enum k2_status publish(struct exporter *self, struct k2_export_result *re
             remove_files(self);
         }
     }
-    if (status == K2_OK && self->full) {
-        status = list_replaced(self, error);
-    }
     if (status == K2_OK) {
         // After a failure it is not always known whether it was taken: the files stay, and the next
         // export or `k2 iceberg orphans` removes those that nothing names.
@@ -425,7 +563,10 @@ static enum k2_status export_rows(struct exporter *self, struct k2_export_result
     if (!covered) {
         status = k2_export_days(&self->selection, &self->days, &self->day_count, error);
     }
-    bool changes = self->day_count > 0 || self->new_field_count > 0 ||
+    if (status == K2_OK && !covered) {
+        status = find_corrections(self, error);
+    }
+    bool changes = self->day_count > 0 || self->corrected_count > 0 || self->new_field_count > 0 ||
                    (self->full && (self->exported > 0 || self->created));
     if (request->only_look) {
         result->has_work = result->has_work || (!covered && changes);
@@ -529,6 +670,7 @@ enum k2_status k2_export_table(const struct k2_export_request *request,
     k2_iceberg_entries_deinit(&self.replaced);
     k2_free(self.removed);
     k2_free(self.days);
+    k2_free(self.corrected);
     k2_arena_deinit(&self.arena);
     return status;
 }

@@ -56,6 +56,10 @@ void k2_store_text(const struct k2_engine *engine, char text[K2_STORE_TEXT_BYTES
 // memory.
 const char *k2_day_name(const struct k2_schema *schema, struct k2_arena *arena);
 
+// Whether this store exported the file: its name says so, and the commit behind which its rows
+// begin.
+bool k2_export_is_ours(const char *store, const struct k2_iceberg_file *file, uint64_t *from);
+
 // What a table says of this store. `*exported` 0: nothing yet.
 K2_MUST_CHECK enum k2_status k2_export_state(const struct k2_engine *engine,
                                              const struct k2_iceberg_metadata *metadata,

@@ -302,20 +302,6 @@ struct compaction {
     struct k2_care_result *result;
 };
 
-// Whether this store exported the file: `k2-STORE-FROM-TO-...`.
-static bool is_ours(const struct compaction *self, const struct k2_iceberg_file *file,
-                    uint64_t *from)
-{
-    const char *name = strrchr((const char *)file->path.data, '/');
-    char prefix[K2_STORE_TEXT_BYTES + 8], *end = NULL;
-    (void)snprintf(prefix, sizeof prefix, "/k2-%s-", self->store);
-    if (name == NULL || strncmp(name, prefix, strlen(prefix)) != 0) {
-        return false;
-    }
-    *from = strtoull(name + strlen(prefix), &end, 10);
-    return end != name + strlen(prefix) && *end == '-';
-}
-
 static int compare_days(const void *left, const void *right)
 {
     const struct small_file *a = left, *b = right;
@@ -339,7 +325,7 @@ static enum k2_status list_ours(struct compaction *self, struct k2_error *error)
                            "them",
                            self->place->name);
         }
-        if (file->has_day && is_ours(self, file, &from)) {
+        if (file->has_day && k2_export_is_ours(self->store, file, &from)) {
             self->ours[self->our_count++] = (struct small_file){file, from};
         }
     }

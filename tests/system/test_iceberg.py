@@ -307,3 +307,40 @@ def test_verify_tells_a_difference(tmp_path):
     assert care(store, warehouse, "verify", code=6)["difference"].startswith("rows: 499 in the table, 500")
     assert export(store, warehouse, "--full")["trades"]["rows_added"] == 500
     assert care(store, warehouse, "verify")["ok"]
+
+
+def test_corrections_and_deletes(tmp_path):
+    """Rows that were replaced or deleted leave the table: their days are written anew, the others stay."""
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    rows = [dict(exchange="X", symbol=f"S{at % 3}", timestamp=(at % 4) * 86400 * 10**9 + at, sequence=at, price=str(at), quantity="1") for at in range(400)]
+
+    def put(changed, *options):
+        with open(f"{tmp_path}/rows.csv", "w", newline="") as file:
+            out = csv.DictWriter(file, rows[0])
+            out.writeheader()
+            out.writerows(changed)
+        load(store, "trades", [f"{tmp_path}/rows.csv"], *options)
+
+    def files():
+        return {task.file.file_path for task in readers.table(warehouse, "trades").scan().plan_files()}
+    put(rows)
+    k2("policy", "--data", store, "--table", "trades", "--duplicates", "keep-last")
+    export(store, warehouse)
+    first = files()
+    assert len(first) == 4
+    put([{**row, "price": "-7.5"} for row in rows[:20] if row["sequence"] % 4 == 1] + [{**rows[0], "sequence": 1000, "timestamp": 2 * 86400 * 10**9}])
+    export(store, warehouse)
+    assert len(first & files()) == 3 and len(files()) == 5  # one day anew, one row appended to another
+    assert readers.table(warehouse, "trades").metadata.current_snapshot().summary.operation.value == "overwrite"
+    assert len(same_rows(warehouse, store, "trades", *JSON_NAMES)) == 401
+    put([row for row in rows if row["sequence"] % 4 == 3], "--delete")  # all of a day
+    export(store, warehouse)
+    assert len(same_rows(warehouse, store, "trades", *JSON_NAMES)) == 301
+    assert care(store, warehouse, "verify")["ok"]
+    assert len(files()) == 4
+    put([rows[3]])
+    k2("compact", "--data", store)
+    put([{**rows[3], "price": "5"}])
+    export(store, warehouse)
+    assert len(same_rows(warehouse, store, "trades", *JSON_NAMES)) == 302
+    assert care(store, warehouse, "compact")["ok"] and care(store, warehouse, "verify")["ok"]
