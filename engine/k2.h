@@ -191,6 +191,31 @@ K2_API K2_MUST_CHECK enum k2_status k2_cursor_export_stream(struct k2_cursor **c
                                                             struct ArrowArrayStream *out,
                                                             struct k2_error *error);
 
+// -- is it all? -------------------------------------------------------------------------------
+
+enum k2_coverage_state {
+    K2_COVERAGE_UNKNOWN = 0,  // a source does not count every event, so nobody can tell
+    K2_COVERAGE_GAPS = 1,     // rows of the range are missing
+    K2_COVERAGE_COMPLETE = 2, // none is, as far as the sources were heard
+};
+
+struct k2_coverage {
+    size_t size_bytes; // sizeof(struct k2_coverage)
+    enum k2_coverage_state state;
+    const char *reason; // `gap`, `retention`, `not_dense`, ...; NULL when complete; static
+    uint64_t snapshot;  // as of which this holds
+    uint64_t gap_count; // ranges of missing numbers that may have rows in the query's range
+    bool has_known;     // are the next two known?
+    int64_t known_from_ns, known_until_ns; // between them all sources of the query were heard
+};
+
+// What is known of the instruments and the range of `query`, at query->snapshot (0: the newest
+// state; for a cursor's rows give k2_cursor_snapshot). Columns, order and limit do not matter.
+K2_API K2_MUST_CHECK enum k2_status k2_query_coverage(struct k2_db *db,
+                                                      const struct k2_query *query,
+                                                      struct k2_coverage *coverage,
+                                                      struct k2_error *error);
+
 // -- sums and candles -------------------------------------------------------------------------
 
 // A whole number of 128 bits: high * 2^64 + low.
