@@ -1,5 +1,6 @@
 #include "engine/ledger_records.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { STATE_GIVEN_UP = 1 };
@@ -103,17 +104,23 @@ struct k2_index_key k2_gap_closed_key(const struct k2_gap_place *place, int64_t 
     return key;
 }
 
-struct k2_index_value k2_gap_encode(const struct k2_sequence_gap *gap)
+struct k2_index_value k2_ledger_value(const uint64_t *fields, size_t count)
 {
-    const uint64_t fields[] = {(uint64_t)gap->first, (uint64_t)gap->after_ns,
-                               (uint64_t)gap->before_ns, gap->opened};
     struct k2_index_value value = {.size_bytes = 0};
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    assert(count * 8 <= sizeof value.data);
+    for (size_t i = 0; i < count; i++) {
         for (unsigned byte = 0; byte < 8; byte++) {
             value.data[value.size_bytes++] = (uint8_t)(fields[i] >> 8 * byte);
         }
     }
     return value;
+}
+
+struct k2_index_value k2_gap_encode(const struct k2_sequence_gap *gap)
+{
+    const uint64_t fields[] = {(uint64_t)gap->first, (uint64_t)gap->after_ns,
+                               (uint64_t)gap->before_ns, gap->opened};
+    return k2_ledger_value(fields, sizeof fields / sizeof fields[0]);
 }
 
 static enum k2_status read_gap(struct k2_slice value, int64_t last, struct k2_sequence_gap *gap,

@@ -17,6 +17,9 @@ enum {
 // Domains with this bit have a name; the others are instruments.
 #define K2_NAMED_DOMAIN (UINT32_C(1) << 31)
 
+// Numbers, one behind the other.
+struct k2_index_value k2_ledger_value(const uint64_t *fields, size_t count);
+
 // K2_STORE_SEQUENCE
 struct k2_index_key k2_ledger_page_key(uint16_t table, uint32_t page, int64_t epoch);
 

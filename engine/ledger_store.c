@@ -32,19 +32,10 @@ enum k2_status k2_ledger_figures_store(struct k2_store_txn *txn, uint16_t table,
                                        struct k2_error *error)
 {
     struct k2_index_key key = k2_index_key_pair(table, 0);
-    struct k2_buffer value;
-    k2_buffer_init(&value, 64);
-    k2_put_u64(&value, figures->opened);
-    k2_put_u64(&value, figures->closed);
-    k2_put_u64(&value, figures->open);
-    k2_put_u64(&value, figures->given_up);
-    enum k2_status status = k2_buffer_check(&value, "gaps", error);
-    if (status == K2_OK) {
-        status = k2_store_put(txn, K2_STORE_DOMAIN, k2_index_key_slice(&key),
-                              k2_buffer_slice(&value), error);
-    }
-    k2_buffer_deinit(&value);
-    return status;
+    const uint64_t fields[] = {figures->opened, figures->closed, figures->open, figures->given_up};
+    struct k2_index_value value = k2_ledger_value(fields, sizeof fields / sizeof fields[0]);
+    return k2_store_put(txn, K2_STORE_DOMAIN, k2_index_key_slice(&key),
+                        k2_index_value_slice(&value), error);
 }
 
 // ---- gaps
