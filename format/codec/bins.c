@@ -34,7 +34,7 @@ static void put_table(const struct k2_bins_plan *plan, struct k2_buffer *out)
             topology |= leaf << (2 * node + side);
         }
     }
-    k2_put_u8(out, (uint8_t)(tree->bin_count | tree->root_table << TABLE_AT));
+    k2_put_u8(out, (uint8_t)(tree->bin_count | (unsigned)tree->root_table << TABLE_AT));
     k2_put_u32(out, topology);
     for (unsigned bin = 0; bin < tree->bin_count; bin++) {
         k2_put_u16(out, (uint16_t)(tree->widths[bin] | plan->shifts[bin] << SHIFT_AT |
