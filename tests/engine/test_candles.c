@@ -15,6 +15,7 @@
 #include "engine/commit.h"
 #include "engine/compact.h"
 #include "engine/instruments.h"
+#include "engine/last_rows.h"
 #include "engine/scan_groups.h"
 #include "engine/vector_sums.h"
 #include "format/base/alloc.h"
@@ -511,6 +512,45 @@ static void aggregates_are_right(struct world *world, size_t turns)
     }
 }
 
+static void last_rows_are_right(struct world *world, size_t turns)
+{
+    static const size_t columns[] = {PRICE, K2_SEQUENCE, ASK};
+    for (size_t turn = 0; turn < turns; turn++) {
+        struct question question = any_question(world);
+        struct k2_last_request request = {.rows = request_of(world, &question)};
+        struct k2_last_rows result;
+        struct k2_error error = {0};
+        request.rows.columns = columns;
+        request.rows.column_count = 3;
+        const struct model_row *last[INSTRUMENTS] = {NULL};
+        size_t expected = 0;
+        for (size_t i = 0; i < world->row_count; i++) {
+            const struct model_row *row = &world->rows[i], **best = &last[row->instrument];
+            if (counts(&question, row) && (*best == NULL || compare_places(row, *best) > 0)) {
+                expected += *best == NULL;
+                *best = row;
+            }
+        }
+        assert_int_equal(k2_last_rows_find(world->engine, &request, &result, &error), K2_OK);
+        assert_int_equal(result.row_count, expected);
+        for (size_t i = 0; i < result.row_count; i++) {
+            const struct k2_last_row *row = &result.rows[i];
+            const struct model_row *model = NULL;
+            for (int j = 0; j < INSTRUMENTS; j++) {
+                model = k2_slice_equal(row->symbol, k2_slice_of(symbols[j])) ? last[j] : model;
+            }
+            assert_non_null(model);
+            assert_int_equal(row->time_ns, model->time_ns);
+            assert_int_equal(row->values[1], model->sequence);
+            assert_int_equal(row->valid[0], model->valid[0]);
+            assert_int_equal(row->valid[2], model->valid[2]);
+            assert_true(!row->valid[0] || row->values[0] == model->values[0]);
+            assert_true(!row->valid[2] || row->values[2] == model->values[2]);
+        }
+        k2_last_rows_deinit(&result);
+    }
+}
+
 static void answers_equal_the_model(void **state)
 {
     struct world *world = *state;
@@ -529,10 +569,13 @@ static void answers_equal_the_model(void **state)
         commit_rows(world, shapes[i]);
         candles_are_right(world, models, turns);
         aggregates_are_right(world, turns);
+        last_rows_are_right(world, turns);
         if (i % 2 == 1) {
             compact(world, i == 3);
             candles_are_right(world, models, turns);
             aggregates_are_right(world, turns);
+            last_rows_are_right(world, turns);
+            last_rows_are_right(world, turns);
         }
     }
     free(models);
@@ -580,6 +623,11 @@ static void a_wrong_request_is_refused(void **state)
         request.rows.column_count = 1;
         assert_int_equal(k2_aggregates_run(world->engine, &request, &result, NULL), K2_BAD_REQUEST);
     }
+    struct k2_last_request last = {.rows = request_of(world, &question)};
+    struct k2_last_rows rows;
+    last.rows.columns = (const size_t[]){NOTE};
+    last.rows.column_count = 1;
+    assert_int_equal(k2_last_rows_find(world->engine, &last, &rows, NULL), K2_BAD_REQUEST);
     struct k2_aggregate_request request = aggregate_request(world, &question);
     struct k2_aggregates result;
     request.quantity = 3;
@@ -597,6 +645,13 @@ static enum k2_status read_both(struct world *world, enum k2_candle_order order,
     struct k2_candle_request asked = candle_request(world, &question, 60 * second_ns, order);
     asked.rows.memory_bytes = 50000;
     struct k2_candles *candles = NULL;
+    struct k2_last_rows last;
+    struct k2_last_request newest = {.rows = aggregate_request(world, &question).rows};
+    if (status == K2_OK) {
+        status = k2_last_rows_find(world->engine, &newest, &last, NULL);
+        *count += last.row_count;
+        k2_last_rows_deinit(&last);
+    }
     if (status == K2_OK) {
         status = k2_candles_start(&candles, world->engine, &asked, NULL);
     }

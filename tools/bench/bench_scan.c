@@ -1,8 +1,10 @@
-// How fast a store is read: simulated trades of 1,000 skewed symbols, 8 columns, as committed and
-// after a full compaction. Rates are of one core: rows by processor time. Arguments: rows in
-// millions (default 4), a word that the names of the measurements to run contain (default all). The
-// store is made below TMPDIR (else /tmp) and removed at the end.
+// How fast a store is read: simulated trades of skewed symbols, 8 columns, as committed and after a
+// full compaction. Rates are of one core: rows by processor time. Arguments: rows in millions
+// (default 4), symbols (default 1,000), a word that the names of the measurements to run contain
+// (default all). The store is made below TMPDIR (else /tmp) and removed at the end. A line is
+// WHAT<TAB>FIGURE<TAB>TARGET, the targets being those of an idle machine.
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include "engine/commit.h"
 #include "engine/compact.h"
 #include "engine/instruments.h"
+#include "engine/last_rows.h"
 #include "engine/scan.h"
 #include "format/base/alloc.h"
 #include "format/segment/row_group_view.h"
@@ -32,7 +35,7 @@ static const char schema_json[] =
     "{\"name\":\"trade_id\",\"type\":\"long\"},"
     "{\"name\":\"received\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"}}]}";
 
-enum { SYMBOLS = 1000, POINT_QUERIES = 2000, TURNS = 3 };
+enum { MOST_SYMBOLS = 10000, POINT_QUERIES = 2000, TURNS = 3 };
 enum { PRICE = 5, QUANTITY = 6, SIDE = 7, TRADE_ID = 8, RECEIVED = 9 };
 static const int64_t first_ns = 1700000000000000000, hour_ns = 3600000000000;
 
@@ -42,10 +45,12 @@ struct bench {
     const struct k2_table *table;
     uint64_t random;
     size_t row_count;
+    uint64_t commit_count;
     int64_t end_ns;
-    char symbols[SYMBOLS][12];
-    uint32_t ids[SYMBOLS];
-    int64_t prices[SYMBOLS], sequences[SYMBOLS];
+    size_t symbol_count;
+    char symbols[MOST_SYMBOLS][12];
+    uint32_t ids[MOST_SYMBOLS];
+    int64_t prices[MOST_SYMBOLS], sequences[MOST_SYMBOLS];
     const char *only;
     struct k2_row_key *sample; // keys of some rows
     size_t sample_count;
@@ -57,6 +62,19 @@ static void need(enum k2_status status, const struct k2_error *error)
         (void)fprintf(stderr, "bench_scan: %s\n", error->text);
         exit(1);
     }
+}
+
+// A line of the answer.
+__attribute__((format(printf, 3, 4))) static void say(const char *what, const char *target,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+    printf("%s\t", what);
+    va_start(arguments, format);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    printf("\t%s\n", target);
+    (void)fflush(stdout);
 }
 
 static double seconds_of(clockid_t clock)
@@ -97,7 +115,7 @@ static void add_row(struct bench *bench, struct k2_row_batch *batch, int64_t tim
     struct k2_error error;
     uint64_t bits = next_random(bench);
     // The product of two uniform numbers: few symbols have most rows.
-    size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * SYMBOLS >> 20);
+    size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * bench->symbol_count >> 20);
     bench->prices[symbol] += (int64_t)(bits >> 20 & 3) * 1000000 - 1500000;
     struct k2_row_key key = {bench->ids[symbol], time_ns, 0, bench->sequences[symbol]++};
     size_t row;
@@ -126,6 +144,7 @@ static void commit(struct bench *bench, struct k2_row_batch *batch)
     need(k2_commit_begin(bench->engine, &commit, &error), &error);
     need(k2_commit_add(commit, batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
     need(k2_commit_finish(commit, &snapshot, &error), &error);
+    bench->commit_count = snapshot;
     k2_row_batch_clear(batch);
 }
 
@@ -142,7 +161,7 @@ static void load(struct bench *bench, size_t row_count)
     if (bench->sample == NULL) {
         exit(1);
     }
-    for (size_t i = 0; i < SYMBOLS; i++) {
+    for (size_t i = 0; i < bench->symbol_count; i++) {
         (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
         need(k2_instrument_intern(bench->engine, k2_slice_of("SIM"), k2_slice_of(bench->symbols[i]),
                                   &bench->ids[i], &error),
@@ -161,8 +180,8 @@ static void load(struct bench *bench, size_t row_count)
     }
     bench->end_ns = time_ns + 1;
     k2_row_batch_destroy(batch);
-    printf("%-44s %8.2f M rows/s\n", "simulated, appended and committed",
-           (double)row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
+    say("simulated, appended and committed", "", "%.2f M rows/s",
+        (double)row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
 }
 
 // A consumer of vectors, as cheap as its result allows.
@@ -217,8 +236,8 @@ static size_t run(struct bench *bench, struct k2_scan_request *request, consume_
     return done;
 }
 
-static void measure(struct bench *bench, const char *name, const size_t *columns, size_t count,
-                    enum k2_order order, consume_fn *consume)
+static void measure(struct bench *bench, const char *name, const char *target,
+                    const size_t *columns, size_t count, enum k2_order order, consume_fn *consume)
 {
     if (strstr(name, bench->only) == NULL) {
         return;
@@ -238,16 +257,15 @@ static void measure(struct bench *bench, const char *name, const size_t *columns
         (void)fprintf(stderr, "bench_scan: %zu rows of %zu\n", rows, bench->row_count);
         exit(1);
     }
-    printf("%-44s %8.1f M rows/s   (check %llx)\n", name, (double)rows / best / 1e6,
-           (unsigned long long)result);
+    say(name, target, "%.1f M rows/s", (double)rows / best / 1e6);
 }
 
 // Sums by symbol: of a column, and of products.
-static void measure_sums(struct bench *bench, const char *name, bool product)
+static void measure_sums(struct bench *bench, const char *name, const char *target, bool product)
 {
     static const size_t columns[] = {PRICE, QUANTITY};
     double best = 1e9;
-    uint64_t rows = 0, check = 0;
+    uint64_t rows = 0;
     for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
         struct k2_error error;
         struct k2_aggregates result;
@@ -261,22 +279,19 @@ static void measure_sums(struct bench *bench, const char *name, bool product)
         need(k2_aggregates_run(bench->engine, &request, &result, &error), &error);
         double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
-        rows = check = 0;
+        rows = 0;
         for (size_t i = 0; i < result.item_count; i++) {
             rows += result.items[i].row_count;
-            check += product ? (uint64_t)result.items[i].amount.low
-                             : (uint64_t)result.items[i].columns[0].sum;
         }
         k2_aggregates_deinit(&result);
     }
     if (rows > 0) {
-        printf("%-44s %8.1f M rows/s   (check %llx)\n", name, (double)rows / best / 1e6,
-               (unsigned long long)check);
+        say(name, target, "%.1f M rows/s", (double)rows / best / 1e6);
     }
 }
 
-static void measure_candles(struct bench *bench, const char *name, enum k2_candle_order order,
-                            int64_t interval_ns)
+static void measure_candles(struct bench *bench, const char *name, const char *target,
+                            enum k2_candle_order order, int64_t interval_ns)
 {
     double best = 1e9;
     uint64_t rows = 0, candles = 0;
@@ -307,8 +322,8 @@ static void measure_candles(struct bench *bench, const char *name, enum k2_candl
         best = seconds < best ? seconds : best;
     }
     if (rows > 0) {
-        printf("%-44s %8.1f M rows/s, %.1f rows a candle\n", name, (double)rows / best / 1e6,
-               (double)rows / (double)candles);
+        say(name, target, "%.1f M rows/s, %.1f rows a candle", (double)rows / best / 1e6,
+            (double)rows / (double)candles);
     }
 }
 
@@ -318,8 +333,17 @@ static int compare_doubles(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-// Small queries of one symbol, at times and symbols of rows that are there.
-static void measure_points(struct bench *bench, const char *name, int64_t span_ns, uint64_t limit)
+static void say_times(const char *name, const char *target, double *times, double rows)
+{
+    qsort(times, POINT_QUERIES, sizeof times[0], compare_doubles);
+    say(name, target, "p50 %.1f us, p99 %.1f us, %.0f rows", times[POINT_QUERIES / 2],
+        times[POINT_QUERIES * 99 / 100], rows / POINT_QUERIES);
+}
+
+// Small queries, at times and symbols of rows that are there: of one symbol, or (past) of all as of
+// any snapshot.
+static void measure_points(struct bench *bench, const char *name, const char *target,
+                           int64_t span_ns, uint64_t limit, bool past)
 {
     static const size_t columns[] = {K2_TIMESTAMP, K2_SEQUENCE, PRICE, QUANTITY, SIDE};
     static double times[POINT_QUERIES];
@@ -337,45 +361,134 @@ static void measure_points(struct bench *bench, const char *name, int64_t span_n
                                           .instruments = &instrument,
                                           .instrument_count = 1,
                                           .has_start = true,
-                                          .has_end = true,
+                                          .has_end = span_ns > 0,
                                           .start_ns = key->time_ns,
                                           .end_ns = key->time_ns + span_ns,
                                           .limit = limit};
+        if (past) {
+            request.snapshot = 1 + next_random(bench) % bench->commit_count;
+        }
         double began = seconds_of(CLOCK_MONOTONIC);
         rows += run(bench, &request, touch, &result);
         times[i] = (seconds_of(CLOCK_MONOTONIC) - began) * 1e6;
     }
-    qsort(times, POINT_QUERIES, sizeof times[0], compare_doubles);
-    printf("%-44s p50 %6.1f us, p99 %6.1f us, %.0f rows\n", name, times[POINT_QUERIES / 2],
-           times[POINT_QUERIES * 99 / 100], (double)rows / POINT_QUERIES);
+    say_times(name, target, times, (double)rows);
+}
+
+// The last row of each symbol, by scanning backwards from the end.
+static void measure_last(struct bench *bench, const char *name, const char *target)
+{
+    static const size_t columns[] = {K2_TIMESTAMP, PRICE, QUANTITY};
+    double best = 1e9;
+    size_t found = 0;
+    for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
+        struct k2_error error;
+        struct k2_last_rows last;
+        struct k2_last_request request = {
+            .rows = {.table = bench->table, .columns = columns, .column_count = 3}};
+        double began = seconds_of(CLOCK_MONOTONIC);
+        need(k2_last_rows_find(bench->engine, &request, &last, &error), &error);
+        double seconds = seconds_of(CLOCK_MONOTONIC) - began;
+        best = seconds < best ? seconds : best;
+        found = last.row_count;
+        k2_last_rows_deinit(&last);
+    }
+    if (found > 0) {
+        say(name, target, "%.2f ms, %zu symbols", best * 1e3, found);
+    }
+}
+
+static double memory_mib(const char *what)
+{
+    char line[256];
+    double kib = 0;
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, what, strlen(what)) == 0) {
+            kib = strtod(line + strlen(what) + 1, NULL);
+        }
+    }
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    return kib / 1024;
+}
+
+// A new handle: what a new process does, but for its start.
+static void measure_open(struct bench *bench)
+{
+    static const size_t columns[] = {K2_TIMESTAMP, PRICE};
+    static double times[POINT_QUERIES];
+    const char *name = "open the store and answer a first query";
+    struct k2_error error;
+    if (strstr(name, bench->only) == NULL) {
+        return;
+    }
+    struct k2_engine *writer = bench->engine;
+    const struct k2_table *table = bench->table;
+    k2_engine_close(writer);
+    for (size_t i = 0; i < POINT_QUERIES; i++) {
+        const struct k2_row_key *key = &bench->sample[next_random(bench) % bench->sample_count];
+        struct k2_scan_instrument instrument = {k2_slice_of("SIM"),
+                                                k2_slice_of(bench->symbols[key->instrument])};
+        struct k2_scan_request request = {.columns = columns,
+                                          .column_count = 2,
+                                          .instruments = &instrument,
+                                          .instrument_count = 1,
+                                          .has_start = true,
+                                          .start_ns = key->time_ns,
+                                          .limit = 10};
+        int64_t result = 0;
+        double began = seconds_of(CLOCK_MONOTONIC);
+        need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_READ, &error), &error);
+        bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
+        (void)run(bench, &request, touch, &result);
+        times[i] = (seconds_of(CLOCK_MONOTONIC) - began) * 1e6;
+        k2_engine_close(bench->engine);
+    }
+    say_times(name, "<= 2 ms", times, 10.0 * POINT_QUERIES);
+    (void)table;
+    need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+    bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
 }
 
 static void measure_all(struct bench *bench)
 {
     static const size_t all[] = {K2_SYMBOL, K2_TIMESTAMP, K2_SEQUENCE, PRICE,
                                  QUANTITY,  SIDE,         TRADE_ID,    RECEIVED};
+    static const size_t no_texts[] = {K2_TIMESTAMP, K2_SEQUENCE, PRICE,
+                                      QUANTITY,     TRADE_ID,    RECEIVED};
     static const size_t vwap[] = {PRICE, QUANTITY, K2_SYMBOL};
-    measure(bench, "8 columns, order of storage", all, 8, K2_ORDER_STORED, touch);
-    measure(bench, "7 columns without side", (const size_t[]){1, 2, 4, 5, 6, 8, 9}, 7,
-            K2_ORDER_STORED, touch);
-    measure(bench, "VWAP by symbol", vwap, 3, K2_ORDER_STORED, add_vwap);
-    measure(bench, "sum(price)", vwap, 1, K2_ORDER_STORED, sum_first);
-    measure_sums(bench, "sum(price) by symbol, aggregated", false);
-    measure_sums(bench, "VWAP by symbol, aggregated", true);
-    measure_candles(bench, "1-minute candles as found", K2_CANDLES_AS_FOUND, hour_ns / 60);
-    measure_candles(bench, "1-minute candles by time", K2_CANDLES_BY_TIME, hour_ns / 60);
-    measure_candles(bench, "1-hour candles as found", K2_CANDLES_AS_FOUND, hour_ns);
-    measure(bench, "8 columns, time order", all, 8, K2_ORDER_TIME, touch);
-    measure(bench, "8 columns, time order, descending", all, 8, K2_ORDER_TIME_DESCENDING, touch);
-    measure_points(bench, "one symbol one hour, 5 columns", hour_ns, 0);
-    measure_points(bench, "one row by key", 1, 1);
+    int64_t minute_ns = hour_ns / 60;
+    measure(bench, "8 columns, order of storage", ">= 250 M", all, 8, K2_ORDER_STORED, touch);
+    measure(bench, "6 columns, no texts", "", no_texts, 6, K2_ORDER_STORED, touch);
+    measure(bench, "VWAP over vectors", "", vwap, 3, K2_ORDER_STORED, add_vwap);
+    measure(bench, "sum(price) over vectors", "", vwap, 1, K2_ORDER_STORED, sum_first);
+    measure_sums(bench, "sum(price) by symbol", ">= 1,400 M", false);
+    measure_sums(bench, "VWAP by symbol", ">= 450 M", true);
+    measure_candles(bench, "1-minute candles as found", ">= 220 M", K2_CANDLES_AS_FOUND, minute_ns);
+    measure_candles(bench, "1-minute candles by time", "", K2_CANDLES_BY_TIME, minute_ns);
+    measure_candles(bench, "1-hour candles as found", "", K2_CANDLES_AS_FOUND, hour_ns);
+    measure(bench, "8 columns, time order", "", all, 8, K2_ORDER_TIME, touch);
+    measure(bench, "8 columns, time order, descending", "", all, 8, K2_ORDER_TIME_DESCENDING,
+            touch);
+    measure_points(bench, "one symbol one hour, 5 columns", "p50 <= 60 us, p99 <= 600 us", hour_ns,
+                   0, false);
+    measure_points(bench, "one row by key", "<= 8 us", 1, 1, false);
+    measure_points(bench, "a past snapshot, 1,000 rows", "<= 150 us", 0, 1000, true);
+    measure_last(bench, "last row of each symbol", "<= 1 ms");
+    measure_open(bench);
+    say("memory without files", "<= 64 MiB idle, <= 64 more", "%.1f MiB, at most %.1f",
+        memory_mib("RssAnon:"), memory_mib("VmHWM:"));
 }
 
 int main(int argc, char **argv)
 {
     static struct bench bench = {.random = 42};
     struct k2_error error;
-    bench.only = argc > 2 ? argv[2] : "";
+    bench.only = argc > 3 ? argv[3] : "";
+    size_t symbols = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+    bench.symbol_count = symbols < 1 || symbols > MOST_SYMBOLS ? 1000 : symbols;
     size_t millions = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
     make_folder(bench.path);
     load(&bench, (millions == 0 ? 1 : millions) * 1000000);
