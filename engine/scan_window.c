@@ -259,6 +259,23 @@ static bool copy_rows(struct k2_scan_window *window, struct k2_window_column *co
     return copy_texts(&window->texts, memo, vector->texts + from, count, column->texts + position);
 }
 
+// Where a window begins or ends, the times of the block are decoded already.
+static enum k2_status decode_for(struct k2_scan_window *window, struct k2_group_set *set,
+                                 const struct k2_window_run *run, size_t slot, uint32_t block,
+                                 struct k2_vector *vector, struct k2_error *error)
+{
+    struct k2_group_cursor *cursor = &set->cursors[run->cursor];
+    if (slot != K2_SLOT_TIME) {
+        return k2_group_set_decode(set, cursor, slot, block, window->store, vector, error);
+    }
+    const struct k2_vector *times;
+    enum k2_status status = k2_group_set_block(set, cursor, slot, block, &times, error);
+    if (status == K2_OK) {
+        *vector = *times;
+    }
+    return status;
+}
+
 // Decodes one slot for all runs; runs of a group stand together and in row order, so that each
 // block is decoded once.
 static enum k2_status load_column(struct k2_scan_window *window, struct k2_group_set *set,
@@ -278,8 +295,7 @@ static enum k2_status load_column(struct k2_scan_window *window, struct k2_group
         for (uint32_t row = run->first_row; row < end;) {
             uint32_t block = row / K2_BLOCK_ROWS, base = block * K2_BLOCK_ROWS;
             if (decoded_cursor != run->cursor || decoded_block != block) {
-                status = k2_group_set_decode(set, &set->cursors[run->cursor], slot, block,
-                                             window->store, &vector, error);
+                status = decode_for(window, set, run, slot, block, &vector, error);
                 if (status != K2_OK) {
                     return status;
                 }
