@@ -15,7 +15,8 @@ static const size_t group_ceiling_bytes = (size_t)1 << 30;
 static const char exchange[] = "_k2";
 
 const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT] = {
-    K2_JOURNAL_TAG, K2_JOURNAL_SCHEMA, K2_JOURNAL_COMMITS, K2_JOURNAL_POLICY, K2_JOURNAL_DOMAIN,
+    K2_JOURNAL_TAG,    K2_JOURNAL_SCHEMA, K2_JOURNAL_COMMITS,
+    K2_JOURNAL_POLICY, K2_JOURNAL_EXPORT, K2_JOURNAL_DOMAIN,
 };
 
 enum k2_status k2_journal_begin(struct k2_engine *engine, struct k2_store_txn *txn,

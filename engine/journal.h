@@ -19,7 +19,7 @@
 #define K2_JOURNAL_DOMAIN "domain"
 
 // The symbols of `_log`, exchange `_k2`: all of the above.
-enum { K2_JOURNAL_KIND_COUNT = 5 };
+enum { K2_JOURNAL_KIND_COUNT = 6 };
 extern const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT];
 
 // In the index: the newest commit whose record is in `_log`.

@@ -121,8 +121,7 @@ static enum k2_exit run(struct k2_cli *cli)
         status = k2_serve_ingest_start(service.ingest, service.engine, &error);
     }
     if (status == K2_OK) {
-        status =
-            k2_serve_export_start(service.export, service.engine, service.ingest == NULL, &error);
+        status = k2_serve_export_start(service.export, service.engine, &error);
     }
     if (status == K2_OK) {
         status = start_http(&service, &error);

@@ -26,7 +26,6 @@ struct k2_serve_export {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     atomic_bool ending; // set under the lock
-    bool alone;         // nothing else in this process writes to the store
     struct k2_warehouse warehouse;
     bool open;
     _Atomic uint64_t rows, rounds, failures, snapshot;
@@ -120,7 +119,7 @@ static enum k2_status export_one(struct k2_serve_export *self, const struct k2_t
                                               .table = table,
                                               .snapshot = snapshot,
                                               .newest = snapshot,
-                                              .writable = self->alone,
+                                              .writable = true,
                                               .context = self,
                                               .stop = is_ending};
     enum k2_status status = k2_export_table(&request, &result, error);
@@ -200,13 +199,12 @@ static void *run_thread(void *context)
 }
 
 enum k2_status k2_serve_export_start(struct k2_serve_export *export, struct k2_engine *engine,
-                                     bool alone, struct k2_error *error)
+                                     struct k2_error *error)
 {
     if (export == NULL) {
         return K2_OK;
     }
     export->engine = engine;
-    export->alone = alone;
     // A place that can not be is told at once.
     enum k2_status status = k2_warehouse_open(&export->warehouse, &export->places, error);
     if (status != K2_OK) {

@@ -21,11 +21,10 @@ K2_MUST_CHECK enum k2_status k2_serve_export_create(struct k2_serve_export **exp
                                                     const struct k2_cli *cli,
                                                     struct k2_error *error);
 
-// All accept NULL. The thread reads through the engine until destroy, which ends an export that is
-// under way; the next start goes on with it. `alone`: no other thread writes to the store, so that
-// it may note what it does there.
+// All accept NULL. The thread uses the engine until destroy, which ends an export that is under
+// way; the next start goes on with it.
 K2_MUST_CHECK enum k2_status k2_serve_export_start(struct k2_serve_export *export,
-                                                   struct k2_engine *engine, bool alone,
+                                                   struct k2_engine *engine,
                                                    struct k2_error *error);
 void k2_serve_export_destroy(struct k2_serve_export *export);
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "engine/snapshot.h"
-#include "format/base/alloc.h"
+#include "query/export/table_verify.h"
 
 static const struct k2_table *trades_of(struct k2_engine *engine)
 {
@@ -122,6 +122,11 @@ size_t exported_table_check(struct k2_engine *engine, const char *folder, bool e
                      K2_OK);
     if (exact && (count.files != entries.count || count.parts > 0)) {
         fail_msg("%s: %zu files lie there, the table has %zu", where, count.files, entries.count);
+    }
+    struct k2_verify_result verified;
+    if (k2_table_verify(&place, engine, trades_of(engine), &verified, &error) != K2_OK ||
+        !verified.same) {
+        fail_msg("%s: %s%s", where, error.text, verified.difference);
     }
     size_t file_count = entries.count;
     k2_iceberg_entries_deinit(&entries);

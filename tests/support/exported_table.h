@@ -9,8 +9,9 @@ K2_MUST_CHECK enum k2_status exported_table_export(struct k2_engine *engine, con
                                                    bool full, struct k2_export_result *result,
                                                    struct k2_error *error);
 
-// Fails the test unless the table holds as many rows as the store, its files are there with the
-// size that it says, none stands there twice, and their commit ranges follow each other up to the
-// newest. Gives the data files; with `exact` no other file lies in the table's folder.
+// Fails the test unless the table holds the rows of the store (their checksum, too), its files are
+// there with the size that it says, none stands there twice, and their commit ranges follow each
+// other up to the newest. Gives the data files; with `exact` no other file lies in the table's
+// folder.
 size_t exported_table_check(struct k2_engine *engine, const char *folder, bool exact,
                             const char *where);
