@@ -64,7 +64,7 @@ $(OBJ)/format/codec/%_avx2.o: CFLAGS += -mavx2 -mbmi -mbmi2
 $(OBJ)/format/codec/%_avx512.o: CFLAGS += -mavx2 -mbmi -mbmi2 -mavx512f -mavx512bw -mavx512dq \
     -mavx512vl -mavx512vbmi -mavx512vbmi2 -mavx512vpopcntdq -mavx512ifma
 ifeq ($(SAN),)
-$(OBJ)/format/codec/%.o $(OBJ)/format/arrow/%.o: CFLAGS += -O3
+$(OBJ)/format/codec/%.o $(OBJ)/format/arrow/%.o $(OBJ)/format/parquet/%.o: CFLAGS += -O3
 endif
 
 $(OBJ)/tests/%: tests/%.c $(SUPPORT_OBJ) $(OBJ)/libk2all.a

@@ -33,6 +33,10 @@ bool k2_utf8_is_valid(struct k2_slice text)
                 continue;
             }
         }
+        if (text.data[at] < 0x80) {
+            at++;
+            continue;
+        }
         size_t length = k2_utf8_length((struct k2_slice){text.data + at, text.size_bytes - at});
         if (length == 0) {
             return false;

@@ -6,6 +6,7 @@
 
 enum {
     LEVEL = 3,
+    FAST_LEVEL = 1,
     LEAST_BYTES = 64, // less never pays for the frame
 };
 
@@ -66,7 +67,7 @@ void k2_zstd_compress(struct k2_zstd_compressor *compressor, struct k2_slice byt
         return;
     }
     size_t size =
-        ZSTD_compressCCtx(compressor->context, place, most, bytes.data, bytes.size_bytes, LEVEL);
+        ZSTD_compressCCtx(compressor->context, place, most, bytes.data, bytes.size_bytes, FAST_LEVEL);
     out->size_bytes = before + (ZSTD_isError(size) ? 0 : size);
     out->failed = ZSTD_isError(size); // only its working memory can be missing
 }

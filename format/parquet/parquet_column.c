@@ -17,6 +17,8 @@ enum {
     ENCODING_RLE_DICTIONARY = 8,
     NS_PER_US = 1000,
     SCRATCH_BYTES = 1 << 30,
+    MEMO = 1024,
+    HINT_ROWS = 16, // so far ahead the dictionary is told what comes
 };
 
 static enum k2_status no_memory(struct k2_error *error)
@@ -82,8 +84,13 @@ enum k2_status k2_parquet_column_init(struct k2_parquet_column *column,
     if (field->optional) {
         column->levels = k2_alloc(K2_PARQUET_PAGE_ROWS * sizeof *column->levels);
     }
+    bool symbolic = field->column->kind == K2_KIND_SYMBOLIC;
+    if (symbolic) {
+        column->memo = k2_alloc_zero(MEMO, sizeof *column->memo);
+    }
     k2_parquet_column_clear(column);
-    bool complete = column->entries != NULL && (!field->optional || column->levels != NULL);
+    bool complete = (!symbolic || column->memo != NULL) && column->entries != NULL &&
+                    (!field->optional || column->levels != NULL);
     return complete ? K2_OK : no_memory(error);
 }
 
@@ -96,6 +103,7 @@ void k2_parquet_column_deinit(struct k2_parquet_column *column)
     k2_buffer_deinit(&column->min_text);
     k2_buffer_deinit(&column->max_text);
     k2_free(column->levels);
+    k2_free(column->memo);
     k2_free(column->entries);
     k2_free(column->page_list);
     k2_free(column->seen);
@@ -112,6 +120,8 @@ void k2_parquet_column_clear(struct k2_parquet_column *column)
     column->uses_dictionary = column->field->type != K2_PARQUET_BOOLEAN;
     column->has_last = false;
     column->page_rows = column->page_values = column->page_plain_bytes = 0;
+    column->level_count = 0;
+    column->memo_round++;
     column->page_has_range = column->has_range = false;
     column->page_count = column->dictionary_page_count = 0;
     column->row_count = column->null_count = column->uncompressed_bytes = 0;
@@ -382,13 +392,26 @@ static bool dictionary_pays(const struct k2_parquet_column *column)
     return values + column->page_values * entry_bits(column) / 8 < column->page_plain_bytes;
 }
 
-static void put_levels(const struct k2_parquet_column *column, struct k2_buffer *body)
+// Levels of rows that are not null are set when the first null comes, or the page ends.
+static void fill_levels(struct k2_parquet_column *column)
+{
+    for (; column->level_count < column->page_rows; column->level_count++) {
+        column->levels[column->level_count] = 1;
+    }
+}
+
+static void put_levels(struct k2_parquet_column *column, struct k2_buffer *body)
 {
     if (!column->field->optional) {
         return;
     }
     k2_put_u32(body, 0);
-    k2_parquet_put_runs(body, column->levels, column->page_rows, 1);
+    if (column->page_values == column->page_rows) {
+        k2_parquet_put_run(body, 1, column->page_rows, 1);
+    } else {
+        fill_levels(column);
+        k2_parquet_put_runs(body, column->levels, column->page_rows, 1);
+    }
     k2_buffer_patch_u32(body, 0, (uint32_t)body->size_bytes - 4);
 }
 
@@ -465,6 +488,7 @@ static enum k2_status close_page(struct k2_parquet_column *column, struct k2_err
     column->row_count += column->page_rows;
     column->null_count += page->null_count;
     column->page_rows = column->page_values = column->page_plain_bytes = 0;
+    column->level_count = 0;
     column->page_has_range = false;
     k2_buffer_clear(&column->plain);
     return status;
@@ -499,40 +523,31 @@ static enum k2_status leave_dictionary(struct k2_parquet_column *column, struct 
     return status;
 }
 
-static enum k2_status put_value(struct k2_parquet_column *column, int64_t value,
-                                struct k2_error *error)
-{
-    if (column->uses_dictionary) {
-        if (!column->has_last || column->last_value != value) {
-            switch (k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)value,
-                                                   &column->last_entry)) {
-            case K2_PARQUET_NO_MEMORY:
-                column->has_last = false;
-                return no_memory(error);
-            case K2_PARQUET_FULL: {
-                enum k2_status status = leave_dictionary(column, error);
-                return status == K2_OK ? put_value(column, value, error) : status;
-            }
-            default:
-                column->has_last = true;
-                column->last_value = value;
-            }
-        }
-        column->entries[column->page_values++] = column->last_entry;
-    } else {
-        uint8_t bytes[8];
-        store(bytes, sizeof bytes, value);
-        k2_put_bytes(&column->plain, bytes, width_bytes(column));
-        column->page_values++;
-    }
-    column->page_plain_bytes += width_bytes(column);
-    widen(column, value);
-    return K2_OK;
-}
-
 static bool is_same(struct k2_slice left, struct k2_slice right)
 {
     return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+// Into last_entry. Texts of a symbolic column stand at few places, within one put.
+static enum k2_parquet_lookup find_text(struct k2_parquet_column *column, struct k2_slice text)
+{
+    if (column->memo == NULL) {
+        return k2_parquet_dictionary_find(&column->dictionary, text, &column->last_entry);
+    }
+    uintptr_t place = (uintptr_t)text.data;
+    struct k2_parquet_memo *memo = &column->memo[(place ^ place >> 4 ^ place >> 10) % MEMO];
+    if (memo->round == column->memo_round && memo->data == text.data &&
+        memo->size_bytes == text.size_bytes) {
+        column->last_entry = memo->entry;
+        return K2_PARQUET_FOUND;
+    }
+    enum k2_parquet_lookup lookup =
+        k2_parquet_dictionary_find(&column->dictionary, text, &column->last_entry);
+    if (lookup == K2_PARQUET_FOUND || lookup == K2_PARQUET_ADDED) {
+        *memo = (struct k2_parquet_memo){text.data, text.size_bytes, column->last_entry,
+                                         column->memo_round};
+    }
+    return lookup;
 }
 
 static enum k2_status put_text(struct k2_parquet_column *column, struct k2_slice text,
@@ -540,7 +555,7 @@ static enum k2_status put_text(struct k2_parquet_column *column, struct k2_slice
 {
     if (column->uses_dictionary) {
         if (!column->has_last || !is_same(column->last_text, text)) {
-            switch (k2_parquet_dictionary_find(&column->dictionary, text, &column->last_entry)) {
+            switch (find_text(column, text)) {
             case K2_PARQUET_NO_MEMORY:
                 column->has_last = false;
                 return no_memory(error);
@@ -599,49 +614,142 @@ static bool is_valid(const struct k2_parquet_column *column, const struct k2_vec
 
 static void put_level(struct k2_parquet_column *column, bool valid)
 {
-    if (column->levels != NULL) {
-        column->levels[column->page_rows] = valid;
+    if (!valid) {
+        fill_levels(column);
+        column->levels[column->level_count++] = 0;
     }
     column->page_rows++;
 }
 
-// Rows that need no dictionary: the common case of numbers that hardly repeat.
-static enum k2_status put_numbers(struct k2_parquet_column *column, const struct k2_vector *vector,
-                                  size_t first_row, size_t row_count, struct k2_error *error)
+// The values of rows that are not null, at most K2_VECTOR_ROWS, and the levels of all.
+static size_t take_values(struct k2_parquet_column *column, const struct k2_vector *vector,
+                          size_t first_row, size_t row_count, int64_t *values)
+{
+    if (!column->field->optional || vector->valid == NULL) {
+        memcpy(values, vector->values + first_row, row_count * sizeof *values);
+        column->page_rows += row_count;
+        return row_count;
+    }
+    size_t count = 0;
+    for (size_t row = first_row; row < first_row + row_count; row++) {
+        bool valid = vector->valid[row] != 0;
+        put_level(column, valid);
+        values[count] = vector->values[row];
+        count += valid;
+    }
+    return count;
+}
+
+static void widen_all(struct k2_parquet_column *column, const int64_t *values, size_t count)
+{
+    if (column->field->type == K2_PARQUET_DOUBLE) {
+        for (size_t i = 0; i < count; i++) {
+            widen(column, values[i]);
+        }
+        return;
+    }
+    if (count == 0) {
+        return;
+    }
+    int64_t min = values[0], max = values[0];
+    for (size_t i = 1; i < count; i++) {
+        min = values[i] < min ? values[i] : min;
+        max = values[i] > max ? values[i] : max;
+    }
+    widen(column, min);
+    widen(column, max);
+}
+
+// Appends the values to the plain ones of the page.
+static enum k2_status put_plain_values(struct k2_parquet_column *column, const int64_t *values,
+                                       size_t count, struct k2_error *error)
 {
     size_t width = width_bytes(column);
-    uint8_t *place = k2_buffer_extend(&column->plain, row_count * width);
+    uint8_t *place = k2_buffer_extend(&column->plain, count * width);
     if (place == NULL) {
         return k2_buffer_check(&column->plain, "parquet: page", error);
     }
-    size_t value_count = 0;
-    for (size_t row = first_row; row < first_row + row_count; row++) {
-        bool valid = is_valid(column, vector, row);
-        put_level(column, valid);
-        if (valid) {
-            int64_t value = vector->values[row];
-            value = column->field->microseconds ? floor_us(value) : value;
-            store(place + value_count++ * width, width, value);
-            widen(column, value);
+    if (width == 8 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+        memcpy(place, values, count * width);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            store(place + i * width, width, values[i]);
         }
     }
-    column->plain.size_bytes -= (row_count - value_count) * width;
-    column->page_values += value_count;
-    column->page_plain_bytes += value_count * width;
+    column->page_values += count;
+    column->page_plain_bytes += count * width;
+    widen_all(column, values, count);
     return K2_OK;
 }
 
-// One row; the value before its level, because it may close the page.
-static enum k2_status put_row(struct k2_parquet_column *column, const struct k2_vector *vector,
-                              size_t row, struct k2_error *error)
+// Appends the entries of values to the page, as far as the dictionary takes them. `*taken` less
+// than `count`: it is full.
+static enum k2_status put_entries(struct k2_parquet_column *column, const int64_t *values,
+                                  size_t count, size_t *taken, struct k2_error *error)
+{
+    enum k2_parquet_lookup lookup = K2_PARQUET_FOUND;
+    size_t at = 0;
+    for (; at < count; at++) {
+        if (at + HINT_ROWS < count) {
+            k2_parquet_dictionary_hint(&column->dictionary, (uint64_t)values[at + HINT_ROWS]);
+        }
+        if (!column->has_last || column->last_value != values[at]) {
+            lookup = k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)values[at],
+                                                    &column->last_entry);
+            column->has_last = lookup == K2_PARQUET_FOUND || lookup == K2_PARQUET_ADDED;
+            if (!column->has_last) {
+                break;
+            }
+            column->last_value = values[at];
+        }
+        column->entries[column->page_values + at] = column->last_entry;
+    }
+    *taken = at;
+    column->page_values += at;
+    column->page_plain_bytes += at * width_bytes(column);
+    widen_all(column, values, at);
+    return lookup == K2_PARQUET_NO_MEMORY ? no_memory(error) : K2_OK;
+}
+
+// Rows of a fixed type, at most as many as the page has room for.
+static enum k2_status put_numbers(struct k2_parquet_column *column, const struct k2_vector *vector,
+                                  size_t first_row, size_t row_count, size_t *rows_taken,
+                                  struct k2_error *error)
+{
+    int64_t values[K2_VECTOR_ROWS];
+    size_t rows_before = column->page_rows;
+    size_t count = take_values(column, vector, first_row, row_count, values), taken = count;
+    for (size_t i = 0; column->field->microseconds && i < count; i++) {
+        values[i] = floor_us(values[i]);
+    }
+    *rows_taken = row_count;
+    if (!column->uses_dictionary) {
+        return put_plain_values(column, values, count, error);
+    }
+    enum k2_status status = put_entries(column, values, count, &taken, error);
+    if (status != K2_OK || taken == count) {
+        return status;
+    }
+    // Full: the page ends behind the rows whose values it has.
+    size_t row = first_row;
+    for (size_t seen = 0; seen < taken || !is_valid(column, vector, row); row++) {
+        seen += is_valid(column, vector, row);
+    }
+    *rows_taken = row - first_row;
+    column->page_rows = rows_before + *rows_taken;
+    column->level_count =
+        column->level_count < column->page_rows ? column->level_count : column->page_rows;
+    return leave_dictionary(column, error);
+}
+
+// One row of a text type; the value before its level, because it may close the page.
+static enum k2_status put_text_row(struct k2_parquet_column *column, const struct k2_vector *vector,
+                                   size_t row, struct k2_error *error)
 {
     enum k2_status status = K2_OK;
     bool valid = is_valid(column, vector, row);
-    if (valid && is_text(column)) {
+    if (valid) {
         status = put_row_text(column, vector->texts[row], error);
-    } else if (valid) {
-        int64_t value = vector->values[row];
-        status = put_value(column, column->field->microseconds ? floor_us(value) : value, error);
     }
     put_level(column, valid);
     return status;
@@ -652,15 +760,16 @@ enum k2_status k2_parquet_column_put(struct k2_parquet_column *column,
                                      size_t row_count, struct k2_error *error)
 {
     column->has_last = column->has_last && !is_text(column);
+    column->memo_round++; // texts may have moved since the last call
     enum k2_status status = K2_OK;
     for (size_t row = first_row, end = first_row + row_count; row < end && status == K2_OK;) {
         size_t room = K2_PARQUET_PAGE_ROWS - column->page_rows;
-        if (!column->uses_dictionary && !is_text(column)) {
+        if (!is_text(column)) {
             size_t count = end - row < room ? end - row : room;
-            status = put_numbers(column, vector, row, count, error);
+            status = put_numbers(column, vector, row, count, &count, error);
             row += count;
         } else {
-            status = put_row(column, vector, row++, error);
+            status = put_text_row(column, vector, row++, error);
         }
         if (status == K2_OK) {
             status = k2_buffer_check(&column->plain, "parquet: page", error);

@@ -32,6 +32,13 @@ K2_MUST_CHECK enum k2_status k2_parquet_scratch_init(struct k2_parquet_scratch *
                                                      struct k2_error *error);
 void k2_parquet_scratch_deinit(struct k2_parquet_scratch *scratch);
 
+// A text of a dictionary, by the place where it stands.
+struct k2_parquet_memo {
+    const uint8_t *data;
+    size_t size_bytes;
+    uint32_t entry, round;
+};
+
 struct k2_parquet_column {
     const struct k2_parquet_field *field; // borrowed
     struct k2_parquet_scratch *scratch;   // borrowed
@@ -42,8 +49,11 @@ struct k2_parquet_column {
     int64_t last_value;
     struct k2_slice last_text; // borrowed during one put
     uint32_t last_entry;
+    struct k2_parquet_memo *memo; // symbolic columns: texts found during this put
+    uint32_t memo_round;
     // The page that is being filled.
-    uint32_t *levels;       // 1 = not null; optional fields only
+    uint32_t *levels;       // 1 = not null; optional fields only, and pages with a null
+    size_t level_count;     // of them that are set; the rows behind are not null
     uint32_t *entries;      // of the dictionary, one per value
     struct k2_buffer plain; // the values, if without the dictionary; booleans as bytes
     size_t page_rows, page_values;

@@ -23,7 +23,7 @@ static size_t run_length(const uint32_t *values, size_t count)
     return length;
 }
 
-static void put_run(struct k2_buffer *out, uint32_t value, size_t length, unsigned bit_width)
+void k2_parquet_put_run(struct k2_buffer *out, uint32_t value, size_t length, unsigned bit_width)
 {
     k2_put_varint(out, (uint64_t)length << 1);
     for (unsigned bit = 0; bit < bit_width; bit += 8) {
@@ -71,7 +71,7 @@ void k2_parquet_put_runs(struct k2_buffer *out, const uint32_t *values, size_t c
             put_packed(out, values + i - packed, packed, bit_width);
             packed = 0;
         }
-        put_run(out, values[i], length - missing, bit_width);
+        k2_parquet_put_run(out, values[i], length - missing, bit_width);
         i += length - missing;
     }
     if (packed > 0) {
