@@ -30,8 +30,11 @@ struct side {
     struct memo *memo;
 };
 
+enum { OUTPUT_EXCHANGE = -1, OUTPUT_SYMBOL = -2 };
+
 struct output {
     bool right;
+    int name;     // by_instrument: OUTPUT_EXCHANGE, OUTPUT_SYMBOL, which no scan gives; else 0
     size_t place; // of the column in its side's scan
 };
 
@@ -152,7 +155,13 @@ static enum k2_status prepare_outputs(struct k2_asof *self, const struct k2_asof
                            side->table->schema->table, wanted.column);
         }
         const struct k2_column *column = &side->table->schema->columns[wanted.column];
-        self->outputs[i] = (struct output){wanted.right, place_of(side, wanted.column)};
+        bool named = self->by_instrument && wanted.column <= K2_SYMBOL;
+        self->outputs[i].right = wanted.right;
+        if (named && !wanted.right) {
+            self->outputs[i].name = wanted.column == K2_EXCHANGE ? OUTPUT_EXCHANGE : OUTPUT_SYMBOL;
+        } else {
+            self->outputs[i].place = place_of(side, wanted.column);
+        }
         self->vectors[i] = (struct k2_vector){.kind = column->kind, .scale = column->scale};
         if (wanted.right) {
             self->right_places[self->right_count++] = self->outputs[i].place;
@@ -237,6 +246,22 @@ static enum k2_status open_scan(struct k2_asof *self, struct side *side,
     return k2_scan_open(self->engine, request, &side->scan, error);
 }
 
+// The names of the one instrument, in every row to come.
+static void fill_names(struct k2_asof *self)
+{
+    for (size_t i = 0; self->one != NULL && i < self->output_count; i++) {
+        if (self->outputs[i].name == 0) {
+            continue;
+        }
+        struct k2_slice name =
+            self->outputs[i].name == OUTPUT_EXCHANGE ? self->one->exchange : self->one->symbol;
+        for (size_t row = 0; row < K2_VECTOR_ROWS; row++) {
+            self->stores[i].texts[row] = name;
+        }
+        self->vectors[i].texts = self->stores[i].texts;
+    }
+}
+
 // Both sides, for all instruments or for one.
 static enum k2_status open_scans(struct k2_asof *self, struct k2_error *error)
 {
@@ -246,6 +271,7 @@ static enum k2_status open_scans(struct k2_asof *self, struct k2_error *error)
         return status;
     }
     self->snapshot = k2_scan_snapshot(self->left.scan);
+    fill_names(self);
     request = request_of(self, &self->right);
     request.after = NULL; // that is a row of the left side
     if (request.limit > 0 && request.limit <= SHORT_ROWS) {
@@ -405,7 +431,18 @@ static bool gather_valid(const struct k2_asof *self, size_t column, const struct
 {
     const struct k2_asof_last *last = &self->last;
     uint8_t all = 1;
-    for (size_t i = self->gathered; i < self->row_count; i++) {
+    size_t i = self->gathered;
+    if (self->by_instrument && from->valid == NULL) { // rows at hand follow those that are kept
+        size_t end = self->row_count;
+        while (end > i && self->rows[end - 1] != K2_ASOF_NO_ROW) {
+            end--;
+        }
+        memset(valid + end, 1, self->row_count - end);
+        bool kept = last->places[0].present && last->valid[column] != 0;
+        memset(valid + i, kept, end - i);
+        return kept || end == i;
+    }
+    for (; i < self->row_count; i++) {
         int32_t row = self->rows[i];
         if (row != K2_ASOF_NO_ROW) {
             valid[i] = from->valid == NULL || from->valid[row] != 0;
@@ -550,6 +587,33 @@ static enum k2_status advance(struct k2_asof *self, int64_t time_ns, bool *stop,
     return status;
 }
 
+// Steps through both vectors at hand, without a branch that can not be foretold: each step takes a
+// right row or gives a left one.
+static void merge_one(struct k2_asof *self)
+{
+    struct side *left = &self->left, *right = &self->right;
+    const int64_t *left_times = left->vectors[COLUMN_TIME].values;
+    const int64_t *right_times = right->vectors[COLUMN_TIME].values;
+    size_t l = left->next_row, r = right->next_row, first = l;
+    size_t left_count = left->row_count, right_count = right->row_count;
+    int32_t *rows = self->rows + self->row_count;
+    int32_t row = self->last.places[0].row;
+    while (l < left_count && r < right_count) {
+        bool take = right_times[r] <= left_times[l];
+        row = take ? (int32_t)r : row;
+        rows[l - first] = row;
+        r += take;
+        l += !take;
+    }
+    memset(self->numbers + self->row_count, 0, (l - first) * sizeof *self->numbers);
+    self->row_count += l - first;
+    left->next_row = l;
+    right->next_row = r;
+    if (row != self->last.places[0].row) {
+        k2_asof_last_set(&self->last, 0, row);
+    }
+}
+
 // Finds the right rows of the left rows at hand, as far as one answer goes.
 static enum k2_status match(struct k2_asof *self, struct k2_error *error)
 {
@@ -559,6 +623,13 @@ static enum k2_status match(struct k2_asof *self, struct k2_error *error)
     self->first_row = left->next_row;
     self->row_count = self->gathered = 0;
     while (left->next_row < left->row_count) {
+        const struct k2_asof_place *one = &self->last.places[0];
+        bool known =
+            !self->request.has_start || one->present || one->sought || one->row != K2_ASOF_NO_ROW;
+        if (self->by_instrument && known && self->right.next_row < self->right.row_count) {
+            merge_one(self);
+            continue;
+        }
         size_t row = left->next_row;
         uint32_t number;
         enum k2_status status = advance(self, times[row], &stop, error);
@@ -591,7 +662,7 @@ static enum k2_status match(struct k2_asof *self, struct k2_error *error)
 static void give_left(struct k2_asof *self)
 {
     for (size_t i = 0; i < self->output_count; i++) {
-        if (self->outputs[i].right) {
+        if (self->outputs[i].right || self->outputs[i].name != 0) {
             continue;
         }
         const struct k2_vector *from = &self->left.vectors[self->outputs[i].place];

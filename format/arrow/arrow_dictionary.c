@@ -96,9 +96,8 @@ static bool look_up(struct k2_arrow_dictionary *dictionary, struct k2_slice text
 bool k2_arrow_dictionary_find(struct k2_arrow_dictionary *dictionary, struct k2_slice text,
                               int32_t *entry)
 {
-    uintptr_t place = (uintptr_t)text.data;
-    struct k2_arrow_memo *memo =
-        &dictionary->memo[(place ^ place >> 4 ^ place >> 10) % K2_ARROW_MEMO];
+    uint64_t place = (uint64_t)(uintptr_t)text.data * 0x9e3779b97f4a7c15u;
+    struct k2_arrow_memo *memo = &dictionary->memo[(place >> 32) % K2_ARROW_MEMO];
     if (memo->round != dictionary->round || memo->data != text.data ||
         memo->size_bytes != text.size_bytes) {
         uint32_t found;

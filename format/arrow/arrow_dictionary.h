@@ -6,7 +6,7 @@
 
 #include "format/base/buffer.h"
 
-enum { K2_ARROW_MEMO = 1024 };
+enum { K2_ARROW_MEMO = 4096 };
 
 // Texts that were found a moment ago, by the place where they stand.
 struct k2_arrow_memo {

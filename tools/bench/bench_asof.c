@@ -138,9 +138,10 @@ int main(int argument_count, char **arguments)
     struct k2_compact_report report;
     need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
          &error);
-    for (int turn = 0; turn < 2; turn++) {
+    for (int turn = 0; turn < 3; turn++) {
         measure(db, "as-of join, by instrument", K2_CURSOR_STORED);
-        measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
+        if (turn == 0)
+            measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
     }
     k2_db_close(db);
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
