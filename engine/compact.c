@@ -6,11 +6,9 @@
 #include "engine/engine_state.h"
 #include "engine/garbage.h"
 #include "engine/index_records.h"
+#include "engine/level_work.h"
 #include "engine/plan.h"
-#include "engine/rewrite.h"
 #include "format/base/alloc.h"
-
-enum { WINDOW_ROWS = K2_BATCH_ROWS };
 
 struct compaction {
     struct k2_engine *engine;
@@ -33,67 +31,37 @@ static enum k2_status list_inputs(struct compaction *self, const struct k2_table
     return k2_plan_open(self->engine, &request, plan, error);
 }
 
-static enum k2_status pace(void *context, uint64_t rows, uint64_t bytes, struct k2_error *error)
+static enum k2_status pace(void *context, bool merges, uint64_t rows, uint64_t bytes,
+                           struct k2_error *error)
 {
     struct compaction *self = context;
+    (void)merges;
     (void)bytes;
     (void)error;
     self->rows_done += rows;
     if (self->options->progress != NULL) {
-        self->options->progress(self->options->context, self->rows_done, self->rows_total);
+        uint64_t total = self->rows_total > self->rows_done ? self->rows_total : self->rows_done;
+        self->options->progress(self->options->context, self->rows_done, total);
     }
     return K2_OK;
 }
 
-// Windows that begin where a group does, so that few groups are in two.
-static size_t cut_windows(const struct k2_plan *plan, struct k2_rewrite_window *windows)
-{
-    size_t count = 0;
-    uint64_t rows = 0;
-    int64_t first_ns = INT64_MIN;
-    for (size_t i = 0; i < plan->group_count; i++) {
-        const struct k2_plan_group *group = &plan->groups[i];
-        if (rows >= WINDOW_ROWS && group->time_min_ns > first_ns) {
-            windows[count++] =
-                (struct k2_rewrite_window){first_ns, group->time_min_ns - 1, K2_LEVEL_DAILY, false};
-            first_ns = group->time_min_ns;
-            rows = 0;
-        }
-        rows += group->row_count;
-    }
-    windows[count++] = (struct k2_rewrite_window){first_ns, INT64_MAX, K2_LEVEL_DAILY, false};
-    return count;
-}
-
+// A step at a time, each of which holds when the next one fails.
 static enum k2_status rewrite_table(struct compaction *self, const struct k2_table *table,
                                     bool *done, struct k2_error *error)
 {
-    struct k2_plan plan;
-    struct k2_rewrite *rewrite = NULL;
-    struct k2_rewrite_report report;
-    enum k2_status status = list_inputs(self, table, &plan, error);
-    if (status != K2_OK || plan.group_count == 0) {
-        return status;
+    struct k2_level_request request = {
+        .effort = self->options->full ? K2_EFFORT_FULL : K2_EFFORT_SORTED,
+        .from_ns = INT64_MIN,
+        .pace = pace,
+        .context = self,
+    };
+    enum k2_status status = K2_OK;
+    for (bool more = true; more && status == K2_OK;) {
+        struct k2_rewrite_report report;
+        status = k2_level_step(self->engine, table, &request, &more, &report, error);
+        *done |= status == K2_OK && more;
     }
-    struct k2_rewrite_window *windows = k2_alloc_zero(plan.group_count, sizeof *windows);
-    struct k2_rewrite_options options = {.windows = windows, .pace = pace, .context = self};
-    if (windows == NULL) {
-        status = k2_fail(error, K2_NO_MEMORY, "compact: out of memory");
-    } else {
-        options.window_count = cut_windows(&plan, windows);
-        status =
-            k2_rewrite_open(&rewrite, self->engine, table, plan.groups, plan.group_count, error);
-    }
-    if (status == K2_OK) {
-        status = k2_rewrite_run(rewrite, &options, error);
-    }
-    if (status == K2_OK) {
-        status = k2_rewrite_swap(rewrite, &report, error);
-        *done |= status == K2_OK;
-    }
-    k2_rewrite_close(rewrite);
-    k2_free(windows);
-    k2_plan_close(&plan);
     return status;
 }
 

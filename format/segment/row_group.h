@@ -32,7 +32,8 @@ enum k2_level {
     K2_LEVEL_HOURLY = 1, // sorted: of each instrument, times overlap in no two sorted groups
     K2_LEVEL_DAILY = 2,  // sorted, for good
     K2_LEVEL_FOLD = 16,  // a few commits as one run
-    K2_LEVEL_FOLDS = 17, // a few of those as one, and rows that came late
+    K2_LEVEL_FOLDS = 17, // a few of those as one
+    K2_LEVEL_LATE = 18,  // rows that came when later ones of their instrument were sorted
 };
 static inline bool k2_level_is_sorted(uint16_t level)
 {

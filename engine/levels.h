@@ -1,0 +1,58 @@
+// Which groups of a table are rewritten next, and into what (engine/README.md, Levels).
+//
+// Pure: works on the list of the table's groups. The numbers are the policy.
+#pragma once
+
+#include "engine/plan.h"
+#include "engine/rewrite_merge.h"
+
+enum {
+    K2_FOLD_GROUPS = 32,            // commits, or folds, that become one
+    K2_FOLD_BYTES = 8 << 20,        // or fewer, when they are as large
+    K2_WINDOW_ROWS = K2_BATCH_ROWS, // what lies sorted together
+    K2_MOST_JOB_GROUPS = 128,       // unsorted inputs of a rewrite: bounds its memory
+    K2_MOST_UNSORTED_GROUPS = 96,   // of a table, while it is cared for
+    K2_MOST_FOLDS = 16,
+    K2_MOST_LATE = 8,
+};
+
+enum k2_level_task {
+    K2_TASK_NONE = 0,
+    K2_TASK_FOLD,   // into one run, as unsorted as before
+    K2_TASK_SORT,   // behind what is sorted; late rows stay below
+    K2_TASK_MERGE,  // with what is sorted there
+    K2_TASK_SETTLE, // hourly groups are large enough to be daily ones as they are
+};
+
+struct k2_level_job {
+    enum k2_level_task task;
+    uint16_t level;               // of a fold
+    bool full;                    // of K2_EFFORT_FULL; goes on behind its inputs
+    bool all;                     // a sort that leaves nothing but late rows below
+    struct k2_plan_group *inputs; // owned
+    size_t input_count;
+};
+void k2_level_job_deinit(struct k2_level_job *job); // a zeroed one is fine
+
+enum k2_level_effort {
+    K2_EFFORT_BOUND = 0,  // what keeps the number of unsorted groups bounded, and what is due
+    K2_EFFORT_SORTED = 1, // until everything is sorted
+    K2_EFFORT_FULL = 2,   // also what is sorted, once: groups before `from_ns` are done
+};
+
+struct k2_level_state {
+    const struct k2_plan_group *groups; // all of the table, by time
+    size_t group_count;
+    int64_t newest_ns; // event time of the newest row
+    bool late_is_due;  // late rows have waited for 7 days
+    enum k2_level_effort effort;
+    int64_t from_ns; // K2_EFFORT_FULL
+};
+
+K2_MUST_CHECK enum k2_status k2_levels_choose(const struct k2_level_state *state,
+                                              struct k2_level_job *job, struct k2_error *error);
+
+// The windows of a job in which its rows are sorted together; `*windows` is freed with k2_free.
+K2_MUST_CHECK enum k2_status k2_levels_windows(const struct k2_level_job *job, int64_t newest_ns,
+                                               struct k2_rewrite_window **windows, size_t *count,
+                                               struct k2_error *error);
