@@ -483,10 +483,20 @@ enum k2_status k2_commit_finish(struct k2_commit *commit, uint64_t *snapshot,
     if (!is_empty(commit, &stored)) {
         status = finish(commit, error);
     }
+    size_t tables[K2_MAX_TABLES], table_count = 0;
+    for (size_t i = 0; i < commit->part_count && status == K2_OK; i++) {
+        if (commit->parts[i].stored > 0) {
+            tables[table_count++] = (size_t)(commit->parts[i].table - engine->tables);
+        }
+    }
     if (status == K2_OK) {
         *snapshot = engine->newest.id;
     }
+    void (*after_commit)(void *, const size_t *, size_t) = engine->after_commit;
     k2_engine_unlock(engine);
+    if (after_commit != NULL && table_count > 0) {
+        after_commit(engine->after_commit_context, tables, table_count);
+    }
     k2_commit_abort(commit); // frees
     return status;
 }

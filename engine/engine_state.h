@@ -63,6 +63,10 @@ struct k2_engine {
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
     struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
+    // Called behind each commit, by its thread, with the places of the tables that got a group and
+    // without a lock; NULL: none. Set under `write_lock`.
+    void (*after_commit)(void *context, const size_t *tables, size_t table_count);
+    void *after_commit_context;
     atomic_bool broken; // a commit ended unclear: refuse everything until it is opened again
 };
 

@@ -267,6 +267,10 @@ enum k2_status k2_levels_choose(const struct k2_level_state *state, struct k2_le
     bool hour_is_over = folds.groups + more.groups > 0 &&
                         (folds.groups == 0 || folds.last_ns < hour) &&
                         (more.groups == 0 || more.last_ns < hour);
+    if (state->effort == K2_EFFORT_FOLDS) {
+        return commits.groups >= K2_FOLD_GROUPS ? fold(state, is_commit, K2_LEVEL_FOLD, job, error)
+                                                : K2_OK;
+    }
     if (everything && commits.groups + folds.groups + more.groups > 0) {
         return sort(state, true, job, error);
     }

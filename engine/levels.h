@@ -35,6 +35,7 @@ struct k2_level_job {
 void k2_level_job_deinit(struct k2_level_job *job); // a zeroed one is fine
 
 enum k2_level_effort {
+    K2_EFFORT_FOLDS = 3,  // folds of commits alone: while another rewrite is under way
     K2_EFFORT_BOUND = 0,  // what keeps the number of unsorted groups bounded, and what is due
     K2_EFFORT_SORTED = 1, // until everything is sorted
     K2_EFFORT_FULL = 2,   // also what is sorted, once: groups before `from_ns` are done
