@@ -22,8 +22,10 @@ struct inquiry {
     struct k2_ledger_view view;
     struct k2_completeness *answer;
     bool dense, any, known;
+    bool has_named;    // the table has named domains
     uint32_t *domains; // owned: named ones, some more than once
     size_t domain_count;
+    struct k2_store_cursor instruments; // of K2_STORE_DOMAIN; goes up with the instruments
     // Domains are asked for in order: the page at hand serves 64 of them.
     struct k2_ledger_page *states; // owned
     struct summary summaries[K2_PAGE_DOMAINS];
@@ -128,20 +130,46 @@ static enum k2_status take_domain(struct inquiry *self, uint32_t domain, struct 
                : K2_OK;
 }
 
-// Is the instrument a domain as of the snapshot?
+static bool is_before(const struct k2_store_cursor *cursor, struct k2_slice key)
+{
+    return cursor->found && k2_slice_compare(cursor->key, key) < 0;
+}
+
+// Is the instrument a domain as of the snapshot? Instruments are asked for in rising order.
 static enum k2_status is_dense(struct inquiry *self, uint32_t instrument, bool *dense,
                                struct k2_error *error)
 {
+    struct k2_store_cursor *cursor = &self->instruments;
     struct k2_index_key key = k2_index_key_pair(self->view.table, instrument);
     struct k2_domain_record record = {0};
-    struct k2_slice value;
-    enum k2_status status = k2_store_get(self->view.txn, K2_STORE_DOMAIN, k2_index_key_slice(&key),
-                                         dense, &value, error);
-    if (status == K2_OK && *dense) {
-        status = k2_domain_record_read(value, &record, error);
+    enum k2_status status = K2_OK;
+    if (is_before(cursor, k2_index_key_slice(&key))) {
+        status = k2_store_next(cursor, error); // the usual case: of all instruments
+    }
+    if (status == K2_OK && is_before(cursor, k2_index_key_slice(&key))) {
+        status = k2_store_seek(cursor, k2_index_key_slice(&key), error);
+    }
+    *dense =
+        status == K2_OK && cursor->found && k2_slice_equal(cursor->key, k2_index_key_slice(&key));
+    if (*dense) {
+        status = k2_domain_record_read(cursor->value, &record, error);
     }
     *dense = *dense && record.since <= self->view.snapshot;
     return status;
+}
+
+static enum k2_status open_domains(struct inquiry *self, struct k2_error *error)
+{
+    struct k2_store_cursor *cursor = &self->instruments;
+    struct k2_index_key named = k2_index_key_pair(self->view.table, K2_NAMED_DOMAIN);
+    struct k2_index_key first = k2_index_key_pair(self->view.table, 1);
+    enum k2_status status = k2_store_cursor_open(self->view.txn, K2_STORE_DOMAIN, cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(cursor, k2_index_key_slice(&named), error);
+    }
+    self->has_named =
+        status == K2_OK && cursor->found && k2_index_key_get(cursor->key, 0, 2) == self->view.table;
+    return status == K2_OK ? k2_store_seek(cursor, k2_index_key_slice(&first), error) : status;
 }
 
 static enum k2_status take_instrument(struct inquiry *self, uint32_t instrument,
@@ -154,7 +182,7 @@ static enum k2_status take_instrument(struct inquiry *self, uint32_t instrument,
     if (status == K2_OK && dense) {
         status = take_domain(self, instrument, error);
     }
-    if (status == K2_OK) {
+    if (status == K2_OK && self->has_named) {
         status =
             k2_ledger_users_of(&self->view, instrument, &self->domains, &self->domain_count, error);
     }
@@ -253,6 +281,9 @@ static enum k2_status inquire(struct inquiry *self, struct k2_error *error)
         status = k2_policy_load(self->view.txn, self->view.table, &policy, error);
     }
     if (status == K2_OK) {
+        status = open_domains(self, error);
+    }
+    if (status == K2_OK) {
         status = self->request->instruments == NULL ? take_members(self, error)
                                                     : take_wanted(self, error);
     }
@@ -291,6 +322,7 @@ enum k2_status k2_completeness_get(struct k2_engine *engine,
     }
     if (status == K2_OK) {
         status = inquire(&self, error);
+        k2_store_cursor_close(&self.instruments);
         k2_store_abort(self.view.txn);
     }
     k2_free(self.states);

@@ -276,6 +276,27 @@ static enum k2_status add_domains(struct k2_ledger_changes *self, const struct k
 
 // ---- what was seen of them
 
+// Entries come back sorted by page, counters are sorted by domain and epoch: mostly that is the
+// same place.
+static struct counter *find_counter(struct k2_ledger_changes *self,
+                                    const struct k2_ledger_entry *entry, size_t guess)
+{
+    size_t low = 0, high = self->counter_count;
+    const struct k2_gap_place *place = &self->counters[guess].place;
+    if (place->domain == entry->domain && place->epoch == entry->epoch) {
+        return &self->counters[guess];
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        place = &self->counters[middle].place;
+        bool before = place->domain != entry->domain ? place->domain < entry->domain
+                                                     : place->epoch < entry->epoch;
+        low = before ? middle + 1 : low;
+        high = before ? high : middle;
+    }
+    return &self->counters[low];
+}
+
 static enum k2_status load_states(struct k2_ledger_changes *self, struct k2_store_txn *txn,
                                   struct k2_error *error)
 {
@@ -289,19 +310,8 @@ static enum k2_status load_states(struct k2_ledger_changes *self, struct k2_stor
         entries[i].epoch = self->counters[i].place.epoch;
     }
     enum k2_status status = k2_ledger_load_states(txn, self->table->id, entries, count, error);
-    // They come back sorted by page; counters are sorted by domain and epoch.
     for (size_t i = 0; i < count && status == K2_OK; i++) {
-        struct counted_row wanted = {entries[i].domain, 0, entries[i].epoch, 0};
-        size_t low = 0, high = count;
-        while (low < high) {
-            size_t middle = low + (high - low) / 2;
-            const struct k2_gap_place *place = &self->counters[middle].place;
-            bool before = place->domain != wanted.domain ? place->domain < wanted.domain
-                                                         : place->epoch < wanted.epoch;
-            low = before ? middle + 1 : low;
-            high = before ? high : middle;
-        }
-        self->counters[low].state = entries[i].state;
+        find_counter(self, &entries[i], i)->state = entries[i].state;
     }
     k2_free(entries);
     return status;

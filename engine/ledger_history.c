@@ -367,6 +367,8 @@ static enum k2_status collect(struct history *self, struct k2_error *error)
         .time_min_ns = INT64_MIN,
         .time_max_ns = INT64_MAX,
         .snapshot = UINT64_MAX,
+        .with_history = true, // a row that was replaced showed its number first
+        .fresh = true,
         .instruments = domains->rule_count == 0 ? wanted : NULL,
         .instrument_count = count,
     };
