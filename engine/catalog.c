@@ -229,7 +229,7 @@ enum k2_status k2_engine_progress(struct k2_engine *engine, struct k2_slice key,
 }
 
 static enum k2_status count_segments(struct k2_store_txn *txn, const struct k2_table *table,
-                                     uint64_t *segments, struct k2_error *error)
+                                     struct k2_table_counters *counters, struct k2_error *error)
 {
     struct k2_store_cursor cursor;
     struct k2_index_key key = k2_index_key_id(table->id, 2);
@@ -241,6 +241,11 @@ static enum k2_status count_segments(struct k2_store_txn *txn, const struct k2_t
     }
     while (status == K2_OK && cursor.found && k2_index_key_get(cursor.key, 0, 2) == table->id) {
         uint64_t id = k2_group_place_of(cursor.key).segment_id;
+        struct k2_group_record record = k2_group_record_decode(cursor.value);
+        if (!k2_level_is_sorted(record.level)) {
+            counters->unsorted_groups++;
+            counters->unsorted_bytes += record.length_bytes;
+        }
         size_t place = count;
         while (place > 0 && ids[place - 1] > id) {
             place--;
@@ -261,7 +266,7 @@ static enum k2_status count_segments(struct k2_store_txn *txn, const struct k2_t
         }
         status = k2_store_next(&cursor, error);
     }
-    *segments = count;
+    counters->segments = count;
     k2_free(ids);
     k2_store_cursor_close(&cursor);
     return status;
@@ -294,7 +299,7 @@ enum k2_status k2_engine_counters(struct k2_engine *engine, const struct k2_tabl
             .first_time_ns = record.first_time_ns,
             .last_time_ns = record.last_time_ns,
         };
-        status = count_segments(txn, table, &counters->segments, error);
+        status = count_segments(txn, table, counters, error);
     }
     k2_store_abort(txn);
     return status;

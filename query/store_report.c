@@ -69,10 +69,16 @@ static enum k2_status put_table(struct k2_engine *engine, const struct k2_table 
         const char *name;
         uint64_t value;
     } figures[] = {
-        {"rows", counters.rows},         {"segments", counters.segments},
-        {"bytes", counters.bytes},       {"instruments", counters.instruments},
-        {"stored", counters.stored},     {"duplicates", counters.duplicates},
-        {"rejected", counters.rejected}, {"groups", counters.groups},
+        {"rows", counters.rows},
+        {"segments", counters.segments},
+        {"bytes", counters.bytes},
+        {"instruments", counters.instruments},
+        {"stored", counters.stored},
+        {"duplicates", counters.duplicates},
+        {"rejected", counters.rejected},
+        {"groups", counters.groups},
+        {"unsorted_groups", counters.unsorted_groups},
+        {"unsorted_bytes", counters.unsorted_bytes},
     };
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         put_number(out, figures[i].name, figures[i].value);

@@ -4,6 +4,7 @@
 
 #include "engine/commit.h"
 #include "engine/instruments.h"
+#include "engine/maintenance.h"
 #include "format/base/alloc.h"
 #include "ingest/dead_letter.h"
 #include "ingest/row_source.h"
@@ -15,6 +16,7 @@
 struct load {
     struct k2_cli *cli;
     struct k2_engine *engine;
+    struct k2_maintenance *maintenance;
     const struct k2_table *table;
     struct k2_column_map *map;
     struct k2_row_source *source;
@@ -279,6 +281,10 @@ static enum k2_status run_load(struct load *load, const char **paths, struct k2_
     enum k2_status status =
         k2_engine_open(&load->engine, k2_cli_data(load->cli), K2_ENGINE_CREATE, error);
     if (status == K2_OK) {
+        status = k2_maintenance_start(&load->maintenance, load->engine,
+                                      &(struct k2_maintenance_options){0}, error);
+    }
+    if (status == K2_OK) {
         status = find_table(load, error);
     }
     if (status == K2_OK) {
@@ -300,6 +306,9 @@ static enum k2_status run_load(struct load *load, const char **paths, struct k2_
     }
     if (status == K2_OK) {
         status = load_rows(load, error);
+        if (status == K2_OK) { // a load leaves few pieces behind
+            k2_maintenance_settle(load->maintenance);
+        }
         k2_progress_end(&load->progress);
     }
     return status;
@@ -312,6 +321,7 @@ static void close_load(struct load *load)
     k2_sequence_rule_destroy(load->rule);
     k2_row_batch_destroy(load->batch);
     k2_dead_letters_destroy(load->letters);
+    k2_maintenance_stop(load->maintenance);
     k2_engine_close(load->engine);
     if (load->rejects != NULL) {
         (void)fclose(load->rejects);

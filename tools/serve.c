@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/serve_export.h"
 #include "tools/serve_ingest.h"
+#include "tools/serve_maintenance.h"
 #include "tools/version.h"
 
 static const struct k2_option options[] = {
@@ -14,6 +15,7 @@ static const struct k2_option options[] = {
      "loopback addresses alone; 127.0.0.1:8000 unless given, port 0 picks one", false},
     K2_OPTIONS_INGEST,
     K2_OPTIONS_EXPORT,
+    K2_OPTIONS_MAINTENANCE,
     {0},
 };
 
@@ -21,8 +23,9 @@ static const struct k2_option options[] = {
 struct service {
     struct k2_cli *cli;
     struct k2_engine *engine;
-    struct k2_serve_ingest *ingest; // NULL without --kafka
-    struct k2_serve_export *export; // NULL without --export
+    struct k2_serve_ingest *ingest;           // NULL without --kafka
+    struct k2_serve_export *export;           // NULL without --export
+    struct k2_serve_maintenance *maintenance; // NULL when it is off
     struct k2_http_api *api;
     struct k2_http_server *server;
 };
@@ -37,11 +40,14 @@ static void put_metrics(void *context, struct k2_buffer *out)
     struct service *service = context;
     k2_serve_ingest_put_metrics(service->ingest, out);
     k2_serve_export_put_metrics(service->export, out);
+    k2_serve_maintenance_put_metrics(service->maintenance, out);
 }
 
 static bool put_health(void *context, struct k2_buffer *out)
 {
-    return k2_serve_ingest_put_health(((struct service *)context)->ingest, out);
+    struct service *service = context;
+    bool ingests = k2_serve_ingest_put_health(service->ingest, out);
+    return k2_serve_maintenance_put_health(service->maintenance, out) && ingests;
 }
 
 static enum k2_status start_http(struct service *service, struct k2_error *error)
@@ -94,6 +100,7 @@ static void close_service(struct service *service)
     k2_http_api_destroy(service->api);
     k2_serve_export_destroy(service->export);
     k2_serve_ingest_destroy(service->ingest);
+    k2_serve_maintenance_destroy(service->maintenance); // nobody commits any more
     k2_engine_close(service->engine);
 }
 
@@ -113,9 +120,15 @@ static enum k2_exit run(struct k2_cli *cli)
     if (status == K2_OK) {
         status = k2_serve_export_create(&service.export, cli, &error);
     }
+    if (status == K2_OK) {
+        status = k2_serve_maintenance_create(&service.maintenance, cli, &error);
+    }
     sigset_t signals = block_signals();
     if (status == K2_OK) {
         status = k2_engine_open(&service.engine, k2_cli_data(cli), K2_ENGINE_CREATE, &error);
+    }
+    if (status == K2_OK) {
+        status = k2_serve_maintenance_start(service.maintenance, service.engine, &error);
     }
     if (status == K2_OK) {
         status = k2_serve_ingest_start(service.ingest, service.engine, &error);
