@@ -37,13 +37,13 @@ static enum k2_status pace(void *context, bool merges, uint64_t rows, uint64_t b
     struct compaction *self = context;
     (void)merges;
     (void)bytes;
-    (void)error;
     self->rows_done += rows;
     if (self->options->progress != NULL) {
         uint64_t total = self->rows_total > self->rows_done ? self->rows_total : self->rows_done;
         self->options->progress(self->options->context, self->rows_done, total);
     }
-    return K2_OK;
+    bool cancelled = self->options->cancel != NULL && *self->options->cancel;
+    return cancelled ? k2_fail(error, K2_BUSY, "compact: the process ends; try again") : K2_OK;
 }
 
 // A step at a time, each of which holds when the next one fails.
@@ -155,7 +155,6 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
         return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
                        engine->path);
     }
-    k2_rewrite_lock(engine);
     k2_engine_lock(engine);
     k2_tail_seal(engine, &engine->tail, true);
     k2_engine_unlock(engine);
@@ -171,6 +170,5 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
         status = count_live(engine, &report->segments_after, &report->bytes_after, error);
     }
     report->snapshot = engine->newest.id;
-    k2_rewrite_unlock(engine);
     return status;
 }

@@ -151,6 +151,7 @@ enum k2_status k2_garbage_collect(struct k2_engine *engine, size_t *left, struct
         return k2_fail(error, K2_NO_MEMORY, "garbage: out of memory");
     }
     enum k2_status status = K2_OK;
+    (void)pthread_mutex_lock(&engine->rewrite_lock); // one at a time
     do {
         status = list_retired(engine, list, BATCH, &count, error);
         if (status == K2_OK && count > 0) {
@@ -164,6 +165,7 @@ enum k2_status k2_garbage_collect(struct k2_engine *engine, size_t *left, struct
             status = remove_segments(engine, list, free_count, error);
         }
     } while (status == K2_OK && free_count == BATCH);
+    (void)pthread_mutex_unlock(&engine->rewrite_lock);
     k2_free(list);
     if (left != NULL) {
         *left = count - free_count;

@@ -269,6 +269,7 @@ static void committed(void *context, const size_t *tables, size_t table_count)
     for (size_t i = 0; i < table_count; i++) {
         uint64_t *groups = &self->unsorted[tables[i]];
         ++*groups;
+        self->figures.backlog_groups++; // the bytes wait for the next look
         if (*groups >= K2_FOLD_GROUPS) {
             self->asked = true;
             (void)pthread_cond_signal(&self->wake);

@@ -4,6 +4,7 @@
 
 #include "query/http_server.h"
 #include "tools/commands.h"
+#include "tools/serve_control.h"
 #include "tools/serve_export.h"
 #include "tools/serve_ingest.h"
 #include "tools/serve_maintenance.h"
@@ -26,6 +27,7 @@ struct service {
     struct k2_serve_ingest *ingest;           // NULL without --kafka
     struct k2_serve_export *export;           // NULL without --export
     struct k2_serve_maintenance *maintenance; // NULL when it is off
+    struct k2_control *control;
     struct k2_http_api *api;
     struct k2_http_server *server;
 };
@@ -96,6 +98,7 @@ static sigset_t block_signals(void)
 
 static void close_service(struct service *service)
 {
+    k2_control_stop(service->control);
     k2_http_server_stop(service->server);
     k2_http_api_destroy(service->api);
     k2_serve_export_destroy(service->export);
@@ -135,6 +138,10 @@ static enum k2_exit run(struct k2_cli *cli)
     }
     if (status == K2_OK) {
         status = k2_serve_export_start(service.export, service.engine, &error);
+    }
+    if (status == K2_OK) {
+        status = k2_control_start(&service.control, k2_engine_path(service.engine),
+                                  k2_serve_commands, service.engine, &error);
     }
     if (status == K2_OK) {
         status = start_http(&service, &error);

@@ -1,0 +1,192 @@
+// control.sock: commands reach the server, failures come back, strangers and rubbish do no harm.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/control.h"
+#include "tests/support/folder.h"
+
+static enum k2_status echo(const struct k2_control_call *call, struct k2_error *error)
+{
+    (void)error;
+    k2_control_progress(call, 1, 2);
+    k2_control_progress(call, 2, 2);
+    k2_put_format(call->result, "\"arguments\":%zu,\"first\":\"%s\"", call->request->argument_count,
+                  call->request->argument_count > 0 ? (const char *)call->request->arguments[0].data
+                                                    : "");
+    return K2_OK;
+}
+
+static enum k2_status refuse(const struct k2_control_call *call, struct k2_error *error)
+{
+    (void)call;
+    return k2_fail(error, K2_LIMIT, "refused: \"quoted\"");
+}
+
+static enum k2_status wait_for_end(const struct k2_control_call *call, struct k2_error *error)
+{
+    while (!*call->stopping) {
+        (void)usleep(1000);
+    }
+    return k2_fail(error, K2_BUSY, "ended");
+}
+
+static const struct k2_control_command commands[] = {
+    {"echo", echo}, {"refuse", refuse}, {"wait", wait_for_end}, {NULL, NULL}};
+
+struct state {
+    char folder[TEST_PATH_BYTES];
+    struct k2_control *control;
+};
+
+static int set_up(void **state)
+{
+    static struct state self;
+    test_folder_make(self.folder);
+    assert_int_equal(k2_control_start(&self.control, self.folder, commands, NULL, NULL), K2_OK);
+    *state = &self;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct state *self = *state;
+    k2_control_stop(self->control);
+    assert_int_equal(test_folder_count(self->folder, "."), 0);
+    test_folder_remove(self->folder);
+    return 0;
+}
+
+static void count(void *context, uint64_t done, uint64_t total)
+{
+    assert_true(done <= total);
+    ++*(int *)context;
+}
+
+static void commands_are_answered(void **state)
+{
+    const struct state *self = *state;
+    const char *const arguments[] = {"a b", "c"};
+    struct k2_buffer result;
+    struct k2_error error;
+    struct stat about;
+    bool reached = false;
+    int told = 0;
+    k2_buffer_init(&result, 4096);
+    assert_int_equal(
+        k2_control_ask(self->folder, "echo", arguments, 2, count, &told, &reached, &result, &error),
+        K2_OK);
+    assert_true(reached && told == 2);
+    assert_true(k2_slice_equal(k2_buffer_slice(&result),
+                               k2_slice_of("{\"arguments\":2,\"first\":\"a b\"}")));
+    assert_int_equal(
+        k2_control_ask(self->folder, "refuse", NULL, 0, NULL, NULL, &reached, &result, &error),
+        K2_LIMIT);
+    assert_string_equal(error.text, "refused: \"quoted\"");
+    assert_int_equal(
+        k2_control_ask(self->folder, "other", NULL, 0, NULL, NULL, &reached, &result, &error),
+        K2_NOT_FOUND);
+    char path[TEST_PATH_BYTES + 32];
+    (void)snprintf(path, sizeof path, "%s/control.sock", self->folder);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    k2_buffer_deinit(&result);
+}
+
+// What comes back for raw bytes; empty when the server hangs up.
+static void send_raw(const struct state *self, const char *bytes, size_t size, char *answer,
+                     size_t room)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/control.sock", self->folder);
+    int peer = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(peer, (const struct sockaddr *)&address, sizeof address), 0);
+    for (size_t sent = 0; sent < size;) {
+        ssize_t part = send(peer, bytes + sent, size - sent, MSG_NOSIGNAL);
+        if (part <= 0) {
+            break;
+        }
+        sent += (size_t)part;
+    }
+    (void)shutdown(peer, SHUT_WR);
+    ssize_t got = recv(peer, answer, room - 1, 0);
+    answer[got > 0 ? got : 0] = '\0';
+    (void)close(peer);
+}
+
+static void rubbish_is_refused(void **state)
+{
+    static const char *const lines[] = {
+        "\n",
+        "{}\n",
+        "{\"command\":1}\n",
+        "{\"command\":\"echo\",\"arguments\":[1]}\n",
+        "{\"command\":\"echo\",\"arguments\":[\"a\\u0000b\"]}\n",
+        "{\"command\":\"echo\",\"arguments\":[]} x\n",
+        "{\"command\":\"echo\",\"other\":[]}\n",
+        "[\"echo\"]\n",
+    };
+    char answer[512];
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        send_raw(*state, lines[i], strlen(lines[i]), answer, sizeof answer);
+        assert_non_null(strstr(answer, "\"status\":\"bad_request\""));
+    }
+    static char endless[K2_CONTROL_LINE_BYTES + 4096];
+    memset(endless, 'x', sizeof endless);
+    send_raw(*state, endless, sizeof endless, answer, sizeof answer);
+    send_raw(*state, "{\"comm", 7, answer, sizeof answer); // gone in the middle
+    send_raw(*state, "{\"command\":\"echo\"}\n", 19, answer, sizeof answer);
+    assert_non_null(strstr(answer, "\"ok\":true"));
+}
+
+static void no_server_is_no_failure(void **state)
+{
+    (void)state;
+    char folder[TEST_PATH_BYTES];
+    struct k2_buffer result;
+    bool reached = true;
+    k2_buffer_init(&result, 4096);
+    test_folder_make(folder);
+    assert_int_equal(k2_control_ask(folder, "echo", NULL, 0, NULL, NULL, &reached, &result, NULL),
+                     K2_OK);
+    assert_false(reached);
+    test_folder_remove(folder);
+    k2_buffer_deinit(&result);
+}
+
+static void a_stop_ends_what_is_under_way(void **state)
+{
+    struct state *self = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    static const char line[] = "{\"command\":\"wait\"}\n";
+    char answer[256] = "";
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/control.sock", self->folder);
+    int peer = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(peer, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(peer, line, sizeof line - 1, MSG_NOSIGNAL), sizeof line - 1);
+    (void)usleep(50000);
+    k2_control_stop(self->control);
+    assert_true(recv(peer, answer, sizeof answer - 1, 0) > 0);
+    assert_non_null(strstr(answer, "\"status\":\"busy\""));
+    (void)close(peer);
+    assert_int_equal(k2_control_start(&self->control, self->folder, commands, NULL, NULL), K2_OK);
+}
+
+int main(void)
+{
+    // k2_control_start calls pthread_create: this program runs under the thread sanitizer, too
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(commands_are_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rubbish_is_refused, set_up, tear_down),
+        cmocka_unit_test(no_server_is_no_failure),
+        cmocka_unit_test_setup_teardown(a_stop_ends_what_is_under_way, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
