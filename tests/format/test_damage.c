@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "format/base/alloc.h"
+#include "format/base/checksum.h"
 #include "format/codec/codec.h"
 #include "format/segment/row_group_view_private.h"
 #include "format/segment/segment_layout.h"
@@ -415,6 +416,116 @@ static void chunks_that_stand_for_each_other_are_found(void **state)
     free(kept);
 }
 
+static void put_u64(uint8_t *bytes, uint64_t value)
+{
+    for (size_t i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(value >> 8 * i);
+    }
+}
+
+static void put_checksum(uint8_t *group, size_t at, size_t offset, size_t size)
+{
+    struct k2_slice bytes = {group + offset, size};
+    put_u64(group + at, k2_checksum(bytes, SEGMENT_ID, OFFSET + offset));
+}
+
+// Sets the checksums right that stand for the places `view` of the intact group knows.
+static void reseal(uint8_t *group, const struct k2_row_group_view *view, size_t head,
+                   size_t directory)
+{
+    for (size_t i = 0; i < view->column_count; i++) {
+        size_t entry = K2_GROUP_HEADER_BYTES + i * K2_COLUMN_ENTRY_BYTES;
+        if (view->columns[i].length_bytes > 0) {
+            put_checksum(group, entry + K2_COLUMN_AT_CHECKSUM, view->places[i].offset,
+                         view->columns[i].length_bytes);
+        }
+    }
+    put_checksum(group, K2_GROUP_AT_DIRECTORY_CHECKSUM, head, directory);
+    put_checksum(group, K2_GROUP_AT_CHECKSUM, K2_GROUP_AT_CHECKED, head - K2_GROUP_AT_CHECKED);
+}
+
+// Reads whatever is there, in full and as sums.
+static bool read_all(const struct group *self, struct k2_slice bytes)
+{
+    struct k2_row_group_view *view;
+    bool good = true;
+    if (k2_row_group_view_open(&view, bytes, SEGMENT_ID, OFFSET, NULL) != K2_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < view->column_count; i++) {
+        struct k2_column_reader *reader;
+        struct k2_range_sum sum = {0};
+        struct k2_range_bounds bounds = {0};
+        struct k2_block_info info;
+        bool found;
+        int64_t least;
+        int64_t most;
+        if (k2_column_reader_open(&reader, view, view->columns[i].id, &found, NULL) != K2_OK) {
+            good = false;
+            continue;
+        }
+        uint32_t rows = k2_row_group_view_rows(view);
+        for (uint32_t block = 0; block * 1024 < rows; block++) {
+            struct k2_vector vector;
+            uint32_t row_count;
+            (void)k2_column_reader_bounds(reader, block, &least, &most);
+            (void)k2_column_reader_block_info(reader, block, &info);
+            good = k2_column_reader_decode(reader, block, self->store, &vector, &row_count, NULL) ==
+                       K2_OK &&
+                   good;
+        }
+        enum k2_kind kind = view->columns[i].kind;
+        if (k2_kind_is_fixed(kind) && kind != K2_KIND_FLOAT64) {
+            good = k2_column_reader_sum(reader, rows / 2, rows - rows / 2, self->store, &sum,
+                                        NULL) == K2_OK &&
+                   good;
+            good = k2_column_reader_range(reader, 0, rows, self->store, &bounds, NULL) == K2_OK &&
+                   good;
+        }
+        k2_column_reader_close(reader);
+    }
+    k2_row_group_view_close(view);
+    return good;
+}
+
+// The bytes at the beginning of the head, of the directory and of each chunk, one after the other
+// set to other values under right checksums: corrupt or not, nothing outside is touched.
+static void sealed_nonsense_never_leads_outside(void **state)
+{
+    const struct group *self = *state;
+    static const uint8_t flips[] = {1, 0x80, 6};
+    size_t size = self->bytes.size_bytes;
+    size_t head = u32_at(self, K2_GROUP_AT_HEAD_BYTES);
+    size_t directory = u32_at(self, K2_GROUP_AT_DIRECTORY_BYTES);
+    struct k2_row_group_view *view;
+    size_t bad = 0;
+    size_t tried = 0;
+    uint8_t *wanted = calloc(1, size);
+    assert_int_equal(
+        k2_row_group_view_open(&view, k2_buffer_slice(&self->bytes), SEGMENT_ID, OFFSET, NULL),
+        K2_OK);
+    memset(wanted + K2_GROUP_AT_CHECKED, 1, head + directory - K2_GROUP_AT_CHECKED);
+    for (size_t i = 0; i < view->column_count; i++) {
+        size_t length = view->columns[i].length_bytes;
+        memset(wanted + view->places[i].offset, 1, length < 40 ? length : 40);
+    }
+    size_t step = (size_t)test_stride(7);
+    for (size_t at = 0; at < size; at += step) {
+        for (size_t i = 0; wanted[at] == 1 && i < sizeof flips; i++, tried++) {
+            uint8_t *copy = malloc(size); // of its own, so that the address sanitizer sees its end
+            memcpy(copy, self->bytes.data, size);
+            copy[at] ^= flips[i];
+            reseal(copy, view, head, directory);
+            bad += !read_all(self, (struct k2_slice){copy, size});
+            free(copy);
+        }
+    }
+    print_message("%zu of %zu found\n", bad, tried);
+    assert_true(bad > tried / 20 && bad < tried);
+    k2_row_group_view_close(view);
+    free(wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +533,7 @@ int main(void)
         cmocka_unit_test(every_flipped_bit_is_found_or_without_effect),
         cmocka_unit_test(every_truncation_is_found),
         cmocka_unit_test(chunks_that_stand_for_each_other_are_found),
+        cmocka_unit_test(sealed_nonsense_never_leads_outside),
     };
     int failed =
         cmocka_run_group_tests_name("damage, committed", tests, create_committed, destroy_group);
