@@ -170,7 +170,10 @@ static char *sort_lines(const struct k2_buffer *text)
     }
     qsort(lines, count, sizeof *lines, compare_lines);
     for (size_t i = 0; i < count; i++) {
-        size += (size_t)sprintf(sorted + size, "%s\n", lines[i]);
+        size_t line_bytes = strlen(lines[i]);
+        memcpy(sorted + size, lines[i], line_bytes);
+        size += line_bytes;
+        sorted[size++] = '\n';
     }
     sorted[size] = '\0';
     return sorted;
