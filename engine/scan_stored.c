@@ -1,5 +1,7 @@
 #include "engine/scan_stored.h"
 
+#include <string.h>
+
 #include "format/base/alloc.h"
 
 // Rows of a block that are wanted, ascending.
@@ -128,19 +130,41 @@ static void compress(const struct selection *selection, struct k2_vector_store *
     }
 }
 
-// The names of all rows of the next block.
-static void fill_names(const struct k2_scan_stored *stored, const struct k2_group_cursor *cursor,
+static struct k2_slice name_of(const struct k2_directory_entry *entry, int output)
+{
+    return output == K2_OUTPUT_EXCHANGE ? entry->exchange : entry->symbol;
+}
+
+// They may lie at two places: then they are taken to differ.
+static bool is_same(struct k2_slice left, struct k2_slice right)
+{
+    return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+// The names of all rows of the next block. What the store has of the first one is not written
+// again.
+static void fill_names(struct k2_scan_stored *stored, const struct k2_group_cursor *cursor,
                        int output, struct k2_vector_store *store)
 {
+    struct k2_filled_name *filled = &stored->filled[output == K2_OUTPUT_EXCHANGE];
     uint32_t base = stored->block * K2_BLOCK_ROWS;
     uint32_t rows = k2_group_cursor_block_rows(cursor, stored->block);
     size_t index = stored->entry;
-    for (uint32_t row = 0; row < rows; index++) {
-        const struct k2_directory_entry *entry = &cursor->entries[index];
-        struct k2_slice name = output == K2_OUTPUT_EXCHANGE ? entry->exchange : entry->symbol;
-        uint32_t end = entry->first_row + entry->row_count - base;
-        for (end = end < rows ? end : rows; row < end; row++) {
-            store->texts[row] = name;
+    for (uint32_t row = 0, end; row < rows; row = end) {
+        struct k2_slice name = name_of(&cursor->entries[index], output);
+        do {
+            const struct k2_directory_entry *entry = &cursor->entries[index++];
+            end = entry->first_row + entry->row_count - base;
+        } while (end < rows && is_same(name_of(&cursor->entries[index], output), name));
+        end = end < rows ? end : rows;
+        uint32_t there = row == 0 && is_same(filled->name, name) ? filled->row_count : row;
+        for (uint32_t i = there; i < end; i++) {
+            store->texts[i] = name;
+        }
+        if (row == 0) {
+            *filled = (struct k2_filled_name){name, there > end ? there : end};
+        } else if (filled->row_count > row) {
+            filled->row_count = row; // overwritten from here on
         }
     }
 }
@@ -169,6 +193,7 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
         }
         if (!selection->all) {
             compress(selection, &stores[i], &vectors[i]);
+            memset(stored->filled, 0, sizeof stored->filled); // names have moved
         }
     }
     return K2_OK;
@@ -177,6 +202,7 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
 static void leave_group(struct k2_scan_stored *stored, struct k2_group_set *set)
 {
     k2_group_set_close_cursor(set, stored->group);
+    memset(stored->filled, 0, sizeof stored->filled); // what they point to may go
     stored->group++;
     stored->entered = false;
 }

@@ -10,11 +10,16 @@ struct k2_row_range {
 
 // Zeroed is at the first group, and may be deinited.
 struct k2_scan_stored {
-    size_t group;                // index in the plan
-    bool entered;                // `whole` and `ranges` hold for the group
-    bool whole;                  // every row of the group is wanted
-    uint32_t block;              // the next one
-    size_t entry;                // the one with the next block's first row
+    size_t group;   // index in the plan
+    bool entered;   // `whole` and `ranges` hold for the group
+    bool whole;     // every row of the group is wanted
+    uint32_t block; // the next one
+    size_t entry;   // the one with the next block's first row
+    // What the vectors of names hold from their first row on, since the group was entered.
+    struct k2_filled_name {
+        struct k2_slice name;
+        uint32_t row_count;
+    } filled[2];                 // symbol, exchange
     struct k2_row_range *ranges; // wanted rows by time, instrument and snapshot, ascending
     size_t range_count, range_capacity;
     size_t range; // the first that reaches into the next block
