@@ -255,6 +255,11 @@ static enum k2_status take_values(struct finder *self, struct k2_error *error)
         self->done[number] = true;
         for (size_t j = 0; status == K2_OK && j < self->column_count; j++) {
             size_t place = number * self->column_count + j;
+            if (self->blocks.columns[FIRST_COLUMN + j].slot == K2_SLOT_TIME) {
+                self->values[place] = candidate->time_ns;
+                self->valid[place] = true;
+                continue;
+            }
             status = value_at(self, candidate, FIRST_COLUMN + j, &self->values[place],
                               &self->valid[place], error);
         }

@@ -514,14 +514,14 @@ static void aggregates_are_right(struct world *world, size_t turns)
 
 static void last_rows_are_right(struct world *world, size_t turns)
 {
-    static const size_t columns[] = {PRICE, K2_SEQUENCE, ASK};
+    static const size_t columns[] = {PRICE, K2_SEQUENCE, ASK, K2_TIMESTAMP};
     for (size_t turn = 0; turn < turns; turn++) {
         struct question question = any_question(world);
         struct k2_last_request request = {.rows = request_of(world, &question)};
         struct k2_last_rows result;
         struct k2_error error = {0};
         request.rows.columns = columns;
-        request.rows.column_count = 3;
+        request.rows.column_count = 4;
         const struct model_row *last[INSTRUMENTS] = {NULL};
         size_t expected = 0;
         for (size_t i = 0; i < world->row_count; i++) {
@@ -542,6 +542,7 @@ static void last_rows_are_right(struct world *world, size_t turns)
             assert_non_null(model);
             assert_int_equal(row->time_ns, model->time_ns);
             assert_int_equal(row->values[1], model->sequence);
+            assert_int_equal(row->values[3], model->time_ns);
             assert_int_equal(row->valid[0], model->valid[0]);
             assert_int_equal(row->valid[2], model->valid[2]);
             assert_true(!row->valid[0] || row->values[0] == model->values[0]);
