@@ -48,8 +48,7 @@ static enum k2_status check_request(const struct k2_candle_request *request, str
     if (interval_ns < second_ns || (day_ns % interval_ns != 0 && interval_ns % day_ns != 0)) {
         return k2_fail(
             error, K2_BAD_REQUEST,
-            "candles: an interval of at least a second that divides a day, or a number of "
-            "days");
+            "an interval is at least a second, and divides a day or is a number of days");
     }
     if (request->price_count < 1 || request->price_count > K2_CANDLE_PRICES) {
         return k2_fail(error, K2_BAD_REQUEST, "candles: of 1 or %d columns", K2_CANDLE_PRICES);

@@ -16,6 +16,7 @@ extern const struct k2_command k2_command_produce;
 extern const struct k2_command k2_command_simulate;
 extern const struct k2_command k2_command_query;
 extern const struct k2_command k2_command_asof;
+extern const struct k2_command k2_command_candles;
 extern const struct k2_command k2_command_export;
 extern const struct k2_command k2_command_iceberg;
 extern const struct k2_command k2_command_snapshots;
