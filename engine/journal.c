@@ -15,8 +15,8 @@ static const size_t group_ceiling_bytes = (size_t)1 << 30;
 static const char exchange[] = "_k2";
 
 const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT] = {
-    K2_JOURNAL_TAG,    K2_JOURNAL_SCHEMA, K2_JOURNAL_COMMITS,
-    K2_JOURNAL_POLICY, K2_JOURNAL_EXPORT, K2_JOURNAL_DOMAIN,
+    K2_JOURNAL_TAG,    K2_JOURNAL_SCHEMA, K2_JOURNAL_COMMITS, K2_JOURNAL_POLICY,
+    K2_JOURNAL_EXPORT, K2_JOURNAL_DOMAIN, K2_JOURNAL_DROPPED,
 };
 
 enum k2_status k2_journal_begin(struct k2_engine *engine, struct k2_store_txn *txn,
@@ -188,6 +188,8 @@ struct commit_chunks {
     struct k2_buffer bytes;
     uint64_t newest;                    // the commit up to which they go
     const struct k2_snapshot *snapshot; // borrowed: to be appended; may be NULL
+    k2_journal_change *change;          // may be NULL
+    void *context;
 };
 
 static enum k2_status note_logged(void *context, struct k2_store_txn *txn, struct k2_error *error)
@@ -196,6 +198,9 @@ static enum k2_status note_logged(void *context, struct k2_store_txn *txn, struc
     struct k2_index_value value = k2_index_value_number(chunks->newest);
     enum k2_status status =
         chunks->snapshot == NULL ? K2_OK : k2_commit_log_append(txn, chunks->snapshot, error);
+    if (status == K2_OK && chunks->change != NULL) {
+        status = chunks->change(chunks->context, txn, error);
+    }
     return status != K2_OK ? status
                            : k2_store_put(txn, K2_STORE_META, k2_slice_of(K2_JOURNAL_LOGGED),
                                           k2_index_value_slice(&value), error);
@@ -264,28 +269,61 @@ static enum k2_status read_chunks(struct k2_engine *engine, struct commit_chunks
     return status;
 }
 
-static enum k2_status log_commits(struct k2_engine *engine, const struct k2_snapshot *snapshot,
+static enum k2_status add_entries(struct commit_chunks *chunks,
+                                  const struct k2_journal_entry *entries, size_t count,
                                   struct k2_error *error)
 {
-    struct commit_chunks chunks = {
-        .newest = snapshot == NULL ? engine->newest.id : snapshot->id,
-        .snapshot = snapshot,
-    };
-    k2_buffer_init(&chunks.bytes, group_ceiling_bytes / 2);
-    enum k2_status status = read_chunks(engine, &chunks, error);
-    if (status == K2_OK && chunks.count > 0) {
-        status =
-            k2_journal_write(engine, chunks.entries, chunks.count, note_logged, &chunks, error);
+    struct k2_journal_entry *grown =
+        k2_realloc(chunks->entries, chunks->count + count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "log: out of memory");
     }
-    k2_free(chunks.entries);
-    k2_buffer_deinit(&chunks.bytes);
+    chunks->entries = grown;
+    for (size_t i = 0; i < count; i++) {
+        chunks->entries[chunks->count++] = entries[i];
+    }
+    return K2_OK;
+}
+
+static enum k2_status log_commits(struct k2_engine *engine, struct commit_chunks *chunks,
+                                  const struct k2_journal_entry *entries, size_t entry_count,
+                                  struct k2_error *error)
+{
+    chunks->newest = chunks->snapshot == NULL ? engine->newest.id : chunks->snapshot->id;
+    k2_buffer_init(&chunks->bytes, group_ceiling_bytes / 2);
+    enum k2_status status = read_chunks(engine, chunks, error);
+    if (status == K2_OK) {
+        status = add_entries(chunks, entries, entry_count, error);
+    }
+    if (status == K2_OK && chunks->count > 0) {
+        status =
+            k2_journal_write(engine, chunks->entries, chunks->count, note_logged, chunks, error);
+    }
+    k2_free(chunks->entries);
+    k2_buffer_deinit(&chunks->bytes);
     return status;
 }
 
 enum k2_status k2_journal_write_commits(struct k2_engine *engine, struct k2_error *error)
 {
+    struct commit_chunks chunks = {.snapshot = NULL};
     k2_engine_lock(engine);
-    enum k2_status status = log_commits(engine, NULL, error);
+    enum k2_status status = log_commits(engine, &chunks, NULL, 0, error);
+    k2_engine_unlock(engine);
+    return status;
+}
+
+enum k2_status k2_journal_add_change(struct k2_engine *engine, const struct k2_snapshot *snapshot,
+                                     const struct k2_journal_entry *entries, size_t entry_count,
+                                     k2_journal_change *change, void *context,
+                                     struct k2_error *error)
+{
+    struct commit_chunks chunks = {.snapshot = snapshot, .change = change, .context = context};
+    k2_engine_lock(engine);
+    enum k2_status status = log_commits(engine, &chunks, entries, entry_count, error);
+    if (status == K2_OK) {
+        engine->newest = *snapshot;
+    }
     k2_engine_unlock(engine);
     return status;
 }
@@ -293,11 +331,5 @@ enum k2_status k2_journal_write_commits(struct k2_engine *engine, struct k2_erro
 enum k2_status k2_journal_add_snapshot(struct k2_engine *engine, const struct k2_snapshot *snapshot,
                                        struct k2_error *error)
 {
-    k2_engine_lock(engine);
-    enum k2_status status = log_commits(engine, snapshot, error);
-    if (status == K2_OK) {
-        engine->newest = *snapshot;
-    }
-    k2_engine_unlock(engine);
-    return status;
+    return k2_journal_add_change(engine, snapshot, NULL, 0, NULL, NULL, error);
 }

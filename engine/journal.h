@@ -17,9 +17,10 @@
 #define K2_JOURNAL_POLICY "policy"
 #define K2_JOURNAL_EXPORT "export"
 #define K2_JOURNAL_DOMAIN "domain"
+#define K2_JOURNAL_DROPPED "dropped"
 
 // The symbols of `_log`, exchange `_k2`: all of the above.
-enum { K2_JOURNAL_KIND_COUNT = 6 };
+enum { K2_JOURNAL_KIND_COUNT = 7 };
 extern const char *const k2_journal_kinds[K2_JOURNAL_KIND_COUNT];
 
 // In the index: the newest commit whose record is in `_log`.
@@ -57,3 +58,11 @@ K2_MUST_CHECK enum k2_status k2_journal_write_commits(struct k2_engine *engine,
 K2_MUST_CHECK enum k2_status k2_journal_add_snapshot(struct k2_engine *engine,
                                                      const struct k2_snapshot *snapshot,
                                                      struct k2_error *error);
+
+// The same with further entries and a change, in the same transaction. The snapshot may hide rows
+// (engine/snapshot.h).
+K2_MUST_CHECK enum k2_status k2_journal_add_change(struct k2_engine *engine,
+                                                   const struct k2_snapshot *snapshot,
+                                                   const struct k2_journal_entry *entries,
+                                                   size_t entry_count, k2_journal_change *change,
+                                                   void *context, struct k2_error *error);

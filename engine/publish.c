@@ -213,3 +213,15 @@ enum k2_status k2_publish_hide(struct k2_store_txn *txn, const struct k2_table *
     }
     return status;
 }
+
+enum k2_status k2_publish_first(struct k2_store_txn *txn, const struct k2_table *table,
+                                int64_t first_time_ns, struct k2_error *error)
+{
+    struct k2_counter_record counters;
+    enum k2_status status = load_counters(txn, table->id, &counters, error);
+    if (status == K2_OK) {
+        counters.first_time_ns = first_time_ns;
+        status = store_counters(txn, table->id, &counters, error);
+    }
+    return status;
+}

@@ -48,6 +48,11 @@ K2_MUST_CHECK enum k2_status k2_publish_tail(struct k2_engine *engine, const str
 K2_MUST_CHECK enum k2_status k2_publish_hide(struct k2_store_txn *txn, const struct k2_table *table,
                                              int64_t rows, struct k2_error *error);
 
+// Rows of the table that were older are gone.
+K2_MUST_CHECK enum k2_status k2_publish_first(struct k2_store_txn *txn,
+                                              const struct k2_table *table, int64_t first_time_ns,
+                                              struct k2_error *error);
+
 // Adds to the counters of a table that do not come from groups.
 K2_MUST_CHECK enum k2_status k2_publish_count(struct k2_store_txn *txn,
                                               const struct k2_table *table, uint64_t stored,

@@ -23,7 +23,8 @@ enum entry_kind {
     ENTRY_COMMITS,
     ENTRY_POLICY,
     ENTRY_DOMAIN,
-    ENTRY_EXPORT
+    ENTRY_EXPORT,
+    ENTRY_DROPPED
 };
 
 // A row of `_log`.
@@ -66,6 +67,7 @@ static enum entry_kind kind_of(struct k2_slice symbol)
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_POLICY))  ? ENTRY_POLICY
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_DOMAIN))  ? ENTRY_DOMAIN
            : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_EXPORT))  ? ENTRY_EXPORT
+           : k2_slice_equal(symbol, k2_slice_of(K2_JOURNAL_DROPPED)) ? ENTRY_DROPPED
                                                                      : ENTRY_OTHER;
 }
 
@@ -164,6 +166,38 @@ static enum k2_status read_journal(struct builder *self, struct k2_error *error)
         qsort(self->entries, self->entry_count, sizeof *self->entries, compare_entries);
     }
     return status;
+}
+
+// What a retain has dropped does not come back, though its file may still be there.
+static void drop_range(struct k2_salvage *salvage, uint16_t table, uint64_t segment_id,
+                       uint64_t begin, uint64_t end)
+{
+    for (size_t i = k2_salvage_first(salvage, segment_id);
+         i < salvage->group_count && salvage->groups[i].place.segment_id == segment_id; i++) {
+        struct k2_salvaged_group *group = &salvage->groups[i];
+        if (group->state != K2_SALVAGED_BARE && group->place.table == table &&
+            group->place.offset >= begin && group->place.offset < end) {
+            group->replaced |= group->counts || group->lost;
+            group->counts = group->lost = false;
+        }
+    }
+}
+
+static enum k2_status drop_retained(struct builder *self, struct k2_error *error)
+{
+    for (size_t i = 0; i < self->entry_count; i++) {
+        const struct entry *entry = &self->entries[i];
+        struct k2_byte_reader reader = {.rest = entry->value};
+        while (entry->kind == ENTRY_DROPPED && reader.rest.size_bytes > 0) {
+            uint64_t segment_id = k2_read_u64(&reader);
+            uint64_t begin = k2_read_u64(&reader), end = k2_read_u64(&reader);
+            if (reader.truncated) {
+                return k2_fail(error, K2_CORRUPT, "_log: what a retain dropped can not be read");
+            }
+            drop_range(self->salvage, (uint16_t)entry->number, segment_id, begin, end);
+        }
+    }
+    return K2_OK;
 }
 
 // ---- tables
@@ -718,8 +752,8 @@ enum k2_status k2_repair_index_build(struct k2_salvage *salvage, struct k2_store
         return status;
     }
     static enum k2_status (*const steps[])(struct builder *, struct k2_error *) = {
-        read_journal, put_tables,  put_groups,  put_markers, put_commits, put_tags,
-        put_policies, mark_hidden, put_domains, put_exports, put_meta,
+        read_journal, drop_retained, put_tables,  put_groups,  put_markers, put_commits,
+        put_tags,     put_policies,  mark_hidden, put_domains, put_exports, put_meta,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == K2_OK; i++) {
         status = steps[i](&self, error);

@@ -19,6 +19,8 @@ struct piece {
     struct k2_row_batch *batch; // owned
     struct k2_merged_names names;
     uint16_t level;
+    uint32_t *current, *history; // owned: what is written of it, sorted
+    size_t current_count, history_count;
 };
 
 struct k2_rewrite {
@@ -33,7 +35,9 @@ struct k2_rewrite {
     struct k2_new_group *groups; // owned
     size_t group_count, group_room;
     struct piece pieces[2];
-    uint32_t *order; // owned: 0, 1, ...
+    struct k2_version_place *elsewhere; // owned: groups that may replace rows of the inputs
+    size_t elsewhere_count;
+    uint64_t dropped;
     struct k2_buffer scratch;
     const struct k2_rewrite_options *options;
     // All progress markers: the files of the inputs, which have them, go away.
@@ -94,6 +98,56 @@ static enum k2_status load_markers(struct k2_rewrite *self, struct k2_store_txn 
     return status;
 }
 
+static enum k2_status add_elsewhere(struct k2_rewrite *self, const struct k2_group_place *place,
+                                    const struct k2_group_record *record, struct k2_error *error)
+{
+    struct k2_version_place *grown =
+        k2_realloc(self->elsewhere, self->elsewhere_count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return no_memory(error);
+    }
+    self->elsewhere = grown;
+    self->elsewhere[self->elsewhere_count++] = (struct k2_version_place){
+        place->time_min_ns, record->time_max_ns, record->instrument_min, record->instrument_max};
+    return K2_OK;
+}
+
+static bool is_input(const struct k2_rewrite *self, const struct k2_group_place *place)
+{
+    for (size_t i = 0; i < self->plan.group_count; i++) {
+        const struct k2_plan_group *group = &self->plan.groups[i];
+        if (group->segment_id == place->segment_id && group->offset == place->offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Groups with rows that replace others, and that are no inputs. Few tables have any.
+static enum k2_status find_elsewhere(struct k2_rewrite *self, struct k2_store_txn *txn,
+                                     struct k2_error *error)
+{
+    struct k2_store_cursor cursor = {0};
+    struct k2_index_key key = k2_index_key_id(self->table->id, 2);
+    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_GROUP, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(&cursor, k2_index_key_slice(&key), error);
+    }
+    while (status == K2_OK && cursor.found &&
+           k2_index_key_get(cursor.key, 0, 2) == self->table->id) {
+        struct k2_group_place place = k2_group_place_of(cursor.key);
+        struct k2_group_record record = k2_group_record_decode(cursor.value);
+        if (record.versions && !is_input(self, &place)) {
+            status = add_elsewhere(self, &place, &record, error);
+        }
+        if (status == K2_OK) {
+            status = k2_store_next(&cursor, error);
+        }
+    }
+    k2_store_cursor_close(&cursor);
+    return status;
+}
+
 // All that is read of the index is of one state of it.
 static enum k2_status load(struct k2_rewrite *self, const struct k2_plan_group *groups,
                            size_t group_count, struct k2_error *error)
@@ -111,6 +165,9 @@ static enum k2_status load(struct k2_rewrite *self, const struct k2_plan_group *
         status = k2_plan_open_groups(self->engine, txn, groups, group_count, &self->plan, error);
     }
     if (status == K2_OK) {
+        status = find_elsewhere(self, txn, error);
+    }
+    if (status == K2_OK) {
         status = load_markers(self, txn, error);
     }
     if (status == K2_OK) {
@@ -126,14 +183,14 @@ static enum k2_status create_pieces(struct k2_rewrite *self, struct k2_error *er
         self->rows_total < K2_MERGED_ROWS ? (size_t)self->rows_total : K2_MERGED_MOST_ROWS;
     enum k2_status status = K2_OK;
     for (size_t i = 0; i < 2 && status == K2_OK; i++) {
-        status =
-            k2_row_batch_create(&self->pieces[i].batch, self->table->schema, room, true, error);
+        struct piece *piece = &self->pieces[i];
+        piece->current = k2_alloc(room * sizeof *piece->current);
+        piece->history = k2_alloc(room * sizeof *piece->history);
+        status = piece->current == NULL || piece->history == NULL
+                     ? no_memory(error)
+                     : k2_row_batch_create(&piece->batch, self->table->schema, room, true, error);
     }
-    self->order = k2_alloc_zero(room, sizeof *self->order);
-    for (size_t i = 0; self->order != NULL && i < room; i++) {
-        self->order[i] = (uint32_t)i;
-    }
-    return status == K2_OK && self->order == NULL ? no_memory(error) : status;
+    return status;
 }
 
 enum k2_status k2_rewrite_open(struct k2_rewrite **rewrite, struct k2_engine *engine,
@@ -176,6 +233,8 @@ void k2_rewrite_close(struct k2_rewrite *rewrite)
     for (size_t i = 0; i < 2; i++) {
         k2_row_batch_destroy(rewrite->pieces[i].batch);
         k2_merged_names_deinit(&rewrite->pieces[i].names);
+        k2_free(rewrite->pieces[i].current);
+        k2_free(rewrite->pieces[i].history);
     }
     k2_plan_close(&rewrite->plan);
     k2_rewrite_inputs_deinit(&rewrite->inputs);
@@ -183,14 +242,15 @@ void k2_rewrite_close(struct k2_rewrite *rewrite)
     k2_buffer_deinit(&rewrite->scratch);
     k2_free(rewrite->markers);
     k2_free(rewrite->groups);
-    k2_free(rewrite->order);
+    k2_free(rewrite->elsewhere);
     k2_free(rewrite);
 }
 
 // ---- run
 
-static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, size_t first,
-                                  size_t rows, bool last, struct k2_error *error)
+static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, uint16_t level,
+                                  const uint32_t *order, size_t rows, bool last,
+                                  struct k2_error *error)
 {
     if (self->group_count == self->group_room) {
         size_t room = self->group_room * 2 + 16;
@@ -201,7 +261,7 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
         self->groups = grown;
         self->group_room = room;
     }
-    self->info.level = piece->level;
+    self->info.level = level;
     self->info.part = (uint32_t)self->group_count;
     self->info.part_count = last ? self->info.part + 1 : 0; // the last part tells how many
     self->info.inputs = self->inputs.list;
@@ -211,7 +271,7 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
     const struct k2_publish_rows publish = {
         .table = self->table,
         .batch = piece->batch,
-        .order = self->order + first,
+        .order = order,
         .row_count = rows,
         .name_of = k2_merged_name_of,
         .name_context = &piece->names,
@@ -229,17 +289,63 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
                : options->pace(options->context, rows, group->record.length_bytes, error);
 }
 
-static enum k2_status write_piece(struct k2_rewrite *self, struct piece *piece, bool last,
-                                  struct k2_error *error)
+static enum k2_status write_rows(struct k2_rewrite *self, struct piece *piece, uint16_t level,
+                                 const uint32_t *order, size_t rows, bool last,
+                                 struct k2_error *error)
 {
-    size_t rows = piece->batch->row_count;
     enum k2_status status = K2_OK;
     for (size_t done = 0; done < rows && status == K2_OK;) {
         size_t part = rows - done < K2_GROUP_ROWS ? rows - done : K2_GROUP_ROWS;
-        status = write_group(self, piece, done, part, last && done + part == rows, error);
+        status =
+            write_group(self, piece, level, order + done, part, last && done + part == rows, error);
         done += part;
     }
     return status;
+}
+
+static enum k2_status write_piece(struct k2_rewrite *self, struct piece *piece, bool last,
+                                  struct k2_error *error)
+{
+    enum k2_status status =
+        write_rows(self, piece, piece->level, piece->current, piece->current_count,
+                   last && piece->history_count == 0, error);
+    return status == K2_OK ? write_rows(self, piece, K2_LEVEL_HISTORY, piece->history,
+                                        piece->history_count, last, error)
+                           : status;
+}
+
+// What becomes of the rows of a piece.
+static enum k2_status split_piece(struct k2_rewrite *self, struct piece *piece,
+                                  struct k2_error *error)
+{
+    static const struct k2_retain_rule nothing;
+    struct k2_version_split split = {
+        .rule = self->options->retain == NULL ? &nothing : self->options->retain,
+        .elsewhere = self->elsewhere,
+        .elsewhere_count = self->elsewhere_count,
+        .current = piece->current,
+        .history = piece->history,
+    };
+    enum k2_status status = k2_version_split(&split, piece->batch, error);
+    piece->current_count = split.current_count;
+    piece->history_count = split.history_count;
+    self->dropped += split.dropped;
+    self->rows_done += piece->batch->row_count;
+    return status;
+}
+
+// Rows that lie before a cut need not have been looked at.
+static enum k2_status check_rows(struct k2_rewrite *self, struct k2_error *error)
+{
+    const struct k2_retain_rule *rule = self->options->retain;
+    if (rule != NULL && rule->has_cut && self->rows_done < self->rows_total) {
+        self->dropped += self->rows_total - self->rows_done;
+        self->rows_done = self->rows_total;
+    }
+    return self->rows_done == self->rows_total
+               ? K2_OK
+               : k2_fail(error, K2_CORRUPT, "%llu rows are there, the index says %llu",
+                         (unsigned long long)self->rows_done, (unsigned long long)self->rows_total);
 }
 
 static enum k2_status merge_windows(struct k2_rewrite *self, struct k2_rewrite_merge *merge,
@@ -255,16 +361,18 @@ static enum k2_status merge_windows(struct k2_rewrite *self, struct k2_rewrite_m
             if (status != K2_OK || next->batch->row_count == 0) {
                 break;
             }
-            self->rows_done += next->batch->row_count;
+            status = split_piece(self, next, error);
+            if (status != K2_OK || next->current_count + next->history_count == 0) {
+                continue;
+            }
             status = write_piece(self, piece, false, error);
             struct piece *written = piece;
             piece = next;
             next = written;
         }
     }
-    if (status == K2_OK && self->rows_done != self->rows_total) {
-        return k2_fail(error, K2_CORRUPT, "%llu rows are there, the index says %llu",
-                       (unsigned long long)self->rows_done, (unsigned long long)self->rows_total);
+    if (status == K2_OK) {
+        status = check_rows(self, error);
     }
     return status == K2_OK ? write_piece(self, piece, true, error) : status;
 }
@@ -283,7 +391,7 @@ enum k2_status k2_rewrite_run(struct k2_rewrite *rewrite, const struct k2_rewrit
         status = merge_windows(rewrite, merge, error);
     }
     k2_rewrite_merge_destroy(merge);
-    if (status == K2_OK) {
+    if (status == K2_OK && rewrite->group_count > 0) {
         status = k2_tail_sync(rewrite->engine, &rewrite->output, error);
     }
     rewrite->synced = status == K2_OK;
@@ -357,9 +465,29 @@ static enum k2_status add_outputs(struct k2_rewrite *self, struct k2_store_txn *
     for (size_t i = 0; i < self->group_count && status == K2_OK; i++) {
         status = k2_publish_add(txn, &self->groups[i], error);
     }
-    return status == K2_OK ? k2_publish_tail(self->engine, &self->output,
-                                             (uint32_t)self->group_count, txn, error)
-                           : status;
+    return status == K2_OK && self->group_count > 0
+               ? k2_publish_tail(self->engine, &self->output, (uint32_t)self->group_count, txn,
+                                 error)
+               : status;
+}
+
+static enum k2_status swap_groups(struct k2_rewrite *self, struct k2_store_txn *txn,
+                                  struct k2_error *error)
+{
+    enum k2_status status = remove_inputs(self, txn, error);
+    return status == K2_OK ? add_outputs(self, txn, error) : status;
+}
+
+static void swapped(struct k2_rewrite *self)
+{
+    struct k2_engine *engine = self->engine;
+    self->swapped = true;
+    for (size_t i = 0; i < self->inputs.segment_count; i++) {
+        const struct k2_rewrite_segment *segment = &self->inputs.segments[i];
+        if (engine->tail.open && engine->tail.segment_id == segment->id) {
+            engine->tail.group_count -= segment->groups;
+        }
+    }
 }
 
 static enum k2_status commit_swap(struct k2_rewrite *self, struct k2_error *error)
@@ -370,22 +498,13 @@ static enum k2_status commit_swap(struct k2_rewrite *self, struct k2_error *erro
     if (status != K2_OK) {
         return status;
     }
-    status = remove_inputs(self, txn, error);
-    if (status == K2_OK) {
-        status = add_outputs(self, txn, error);
-    }
+    status = swap_groups(self, txn, error);
     if (status != K2_OK) {
         k2_store_abort(txn);
         return status;
     }
     status = k2_store_commit(txn, error);
     engine->broken = status != K2_OK && status != K2_NO_SPACE;
-    for (size_t i = 0; i < self->inputs.segment_count && status == K2_OK; i++) {
-        const struct k2_rewrite_segment *segment = &self->inputs.segments[i];
-        if (engine->tail.open && engine->tail.segment_id == segment->id) {
-            engine->tail.group_count -= segment->groups;
-        }
-    }
     return status;
 }
 
@@ -393,6 +512,7 @@ static void report_on(const struct k2_rewrite *self, struct k2_rewrite_report *r
 {
     *report = (struct k2_rewrite_report){
         .rows = self->rows_done,
+        .dropped = self->dropped,
         .groups_before = self->plan.group_count,
         .groups_after = self->group_count,
     };
@@ -404,16 +524,20 @@ static void report_on(const struct k2_rewrite *self, struct k2_rewrite_report *r
     }
 }
 
+static enum k2_status check_engine(const struct k2_engine *engine, struct k2_error *error)
+{
+    return engine->broken
+               ? k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
+                         engine->path)
+               : K2_OK;
+}
+
 enum k2_status k2_rewrite_swap(struct k2_rewrite *rewrite, struct k2_rewrite_report *report,
                                struct k2_error *error)
 {
     struct k2_engine *engine = rewrite->engine;
     k2_engine_lock(engine);
-    enum k2_status status = K2_OK;
-    if (engine->broken) {
-        status = k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
-                         engine->path);
-    }
+    enum k2_status status = check_engine(engine, error);
     // Headers tell of the commits; before their files can go, `_log` does.
     if (status == K2_OK && k2_rewrite_inputs_have_commits(&rewrite->inputs, engine)) {
         status = k2_journal_write_commits(engine, error);
@@ -421,12 +545,65 @@ enum k2_status k2_rewrite_swap(struct k2_rewrite *rewrite, struct k2_rewrite_rep
     if (status == K2_OK) {
         status = commit_swap(rewrite, error);
     }
-    rewrite->swapped = status == K2_OK;
+    if (status == K2_OK) {
+        swapped(rewrite);
+    }
     k2_engine_unlock(engine);
     if (status == K2_OK) {
         report_on(rewrite, report);
     }
     return status;
+}
+
+struct logged_swap {
+    struct k2_rewrite *rewrite;
+    k2_journal_change *change;
+    void *context;
+};
+
+static enum k2_status change_logged(void *context, struct k2_store_txn *txn, struct k2_error *error)
+{
+    struct logged_swap *swap = context;
+    enum k2_status status = swap_groups(swap->rewrite, txn, error);
+    return status == K2_OK ? swap->change(swap->context, txn, error) : status;
+}
+
+enum k2_status k2_rewrite_swap_logged(struct k2_rewrite *rewrite,
+                                      const struct k2_snapshot *snapshot,
+                                      const struct k2_journal_entry *entries, size_t entry_count,
+                                      k2_journal_change *change, void *context,
+                                      struct k2_rewrite_report *report, struct k2_error *error)
+{
+    struct k2_engine *engine = rewrite->engine;
+    struct logged_swap swap = {rewrite, change, context};
+    k2_engine_lock(engine);
+    enum k2_status status = check_engine(engine, error);
+    if (status == K2_OK) {
+        status = k2_journal_add_change(engine, snapshot, entries, entry_count, change_logged, &swap,
+                                       error);
+    }
+    if (status == K2_OK) {
+        swapped(rewrite);
+    }
+    k2_engine_unlock(engine);
+    if (status == K2_OK) {
+        report_on(rewrite, report);
+    }
+    return status;
+}
+
+uint64_t k2_rewrite_dropped(const struct k2_rewrite *rewrite)
+{
+    return rewrite->dropped;
+}
+
+void k2_rewrite_put_inputs(const struct k2_rewrite *rewrite, struct k2_buffer *out)
+{
+    for (size_t i = 0; i < rewrite->inputs.count; i++) {
+        k2_put_u64(out, rewrite->inputs.list[i].segment_id);
+        k2_put_u64(out, rewrite->inputs.list[i].begin);
+        k2_put_u64(out, rewrite->inputs.list[i].end);
+    }
 }
 
 // ---- segments that nothing is left of

@@ -13,7 +13,9 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/rewrite_merge.h"
+#include "engine/rewrite_versions.h"
 
 struct k2_rewrite; // opaque
 
@@ -34,6 +36,8 @@ struct k2_rewrite_options {
     const struct k2_rewrite_window *windows;
     size_t window_count;
     const struct k2_rewrite_floors *floors; // NULL: none
+    // What to drop; NULL: nothing. Windows may then leave out rows before its cut.
+    const struct k2_retain_rule *retain;
     // Called behind each group written: may wait, and ends the rewrite with what is not K2_OK.
     enum k2_status (*pace)(void *context, uint64_t rows, uint64_t bytes, struct k2_error *error);
     void *context;
@@ -45,13 +49,27 @@ K2_MUST_CHECK enum k2_status k2_rewrite_run(struct k2_rewrite *rewrite,
                                             struct k2_error *error);
 
 struct k2_rewrite_report {
-    uint64_t rows, groups_before, groups_after, bytes_before, bytes_after;
+    uint64_t rows, dropped, groups_before, groups_after, bytes_before, bytes_after;
 };
 
 // K2_NO_SPACE: nothing changed. K2_IO: as k2_commit_finish.
 K2_MUST_CHECK enum k2_status k2_rewrite_swap(struct k2_rewrite *rewrite,
                                              struct k2_rewrite_report *report,
                                              struct k2_error *error);
+
+// Rows that run has dropped.
+uint64_t k2_rewrite_dropped(const struct k2_rewrite *rewrite);
+
+// The same as a step of history: together with a snapshot, entries of `_log` and a change.
+K2_MUST_CHECK enum k2_status k2_rewrite_swap_logged(struct k2_rewrite *rewrite,
+                                                    const struct k2_snapshot *snapshot,
+                                                    const struct k2_journal_entry *entries,
+                                                    size_t entry_count, k2_journal_change *change,
+                                                    void *context, struct k2_rewrite_report *report,
+                                                    struct k2_error *error);
+
+// What the rewrite replaces, as bytes for `_log`: u64 segment, begin, end of each range.
+void k2_rewrite_put_inputs(const struct k2_rewrite *rewrite, struct k2_buffer *out);
 
 // Removes what was written and did not become part of the store. NULL is fine.
 void k2_rewrite_close(struct k2_rewrite *rewrite);

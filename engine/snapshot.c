@@ -6,6 +6,7 @@
 #include "engine/engine_state.h"
 #include "engine/index_records.h"
 #include "engine/journal.h"
+#include "engine/policy.h"
 #include "format/base/alloc.h"
 #include "format/base/timestamp.h"
 
@@ -185,12 +186,12 @@ enum k2_status k2_tag_list(struct k2_engine *engine, struct k2_tag **tags, size_
     return K2_OK;
 }
 
-static enum k2_status check_new_tag(struct k2_store_txn *txn, struct k2_slice name,
-                                    uint64_t snapshot, struct k2_error *error)
+static enum k2_status check_new_tag(struct k2_engine *engine, struct k2_store_txn *txn,
+                                    struct k2_slice name, uint64_t snapshot, struct k2_error *error)
 {
     struct k2_slice value;
     struct k2_snapshot unused;
-    bool taken, found;
+    bool taken, found = false;
     if (!is_tag(name)) {
         return k2_fail(error, K2_BAD_REQUEST,
                        "tag: a letter, then letters, digits, `_`, `.` or `-`, at most %d",
@@ -204,6 +205,11 @@ static enum k2_status check_new_tag(struct k2_store_txn *txn, struct k2_slice na
     }
     if (status == K2_OK) {
         status = k2_commit_log_get(txn, snapshot, &found, &unused, error);
+    }
+    // What is gone can not be kept any more.
+    for (size_t i = 0; status == K2_OK && found && k2_engine_table_at(engine, i) != NULL; i++) {
+        status = k2_policy_check_snapshot(txn, k2_engine_table_at(engine, i), snapshot, INT64_MIN,
+                                          error);
     }
     if (status == K2_OK && !found) {
         status = k2_fail(error, K2_NOT_FOUND, "tag: no snapshot %llu; see `k2 snapshots`",
@@ -233,7 +239,7 @@ enum k2_status k2_tag_set(struct k2_engine *engine, struct k2_slice name, uint64
     if (status != K2_OK) {
         return status;
     }
-    status = check_new_tag(txn, name, snapshot, error);
+    status = check_new_tag(engine, txn, name, snapshot, error);
     k2_store_abort(txn);
     struct k2_journal_entry entry = {K2_JOURNAL_TAG, name, (int64_t)snapshot, {0}};
     return status == K2_OK ? k2_journal_write(engine, &entry, 1, put_tag, &entry, error) : status;

@@ -22,6 +22,7 @@ extern const struct k2_command k2_command_iceberg;
 extern const struct k2_command k2_command_snapshots;
 extern const struct k2_command k2_command_tag;
 extern const struct k2_command k2_command_policy;
+extern const struct k2_command k2_command_retain;
 extern const struct k2_command k2_command_stats;
 extern const struct k2_command k2_command_gaps;
 extern const struct k2_command k2_command_dlq;

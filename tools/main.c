@@ -18,6 +18,7 @@ int main(int argument_count, char **arguments)
         &k2_command_snapshots,
         &k2_command_tag,
         &k2_command_policy,
+        &k2_command_retain,
         &k2_command_stats,
         &k2_command_gaps,
         &k2_command_dlq,

@@ -28,12 +28,13 @@ struct k2_rewrite_input {
 
 // How far a group has come. What is not sorted lies as it came, in runs that overlap.
 enum k2_level {
-    K2_LEVEL_COMMIT = 0, // as committed
-    K2_LEVEL_HOURLY = 1, // sorted: of each instrument, times overlap in no two sorted groups
-    K2_LEVEL_DAILY = 2,  // sorted, for good
-    K2_LEVEL_FOLD = 16,  // a few commits as one run
-    K2_LEVEL_FOLDS = 17, // a few of those as one
-    K2_LEVEL_LATE = 18,  // rows that came when later ones of their instrument were sorted
+    K2_LEVEL_COMMIT = 0,   // as committed
+    K2_LEVEL_HOURLY = 1,   // sorted: of each instrument, times overlap in no two sorted groups
+    K2_LEVEL_DAILY = 2,    // sorted, for good
+    K2_LEVEL_FOLD = 16,    // a few commits as one run
+    K2_LEVEL_FOLDS = 17,   // a few of those as one
+    K2_LEVEL_LATE = 18,    // rows that came when later ones of their instrument were sorted
+    K2_LEVEL_HISTORY = 32, // rows that were replaced or deleted, all with their `_until`
 };
 static inline bool k2_level_is_sorted(uint16_t level)
 {

@@ -1,5 +1,5 @@
-// Loads, corrections, deletions, compactions and restarts against lists of versions in memory:
-// every answer at any snapshot, under each rule for second rows of a key.
+// Loads, corrections, deletions, tags, compactions, retains and restarts against lists of versions
+// in memory: every answer at any snapshot, under each rule for second rows of a key.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "engine/check.h"
 #include "engine/compact.h"
 #include "engine/policy.h"
+#include "engine/retain.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "tests/support/store_rows.h"
@@ -22,6 +23,7 @@ enum {
     SEQUENCES = 2,
     KEYS = TIMES * SYMBOLS * SEQUENCES, // in the order of answers
     BATCH_MOST = 40,
+    TAGS = 4,
     SNAPSHOTS_MOST = 100000,
 };
 
@@ -44,7 +46,12 @@ struct model {
     struct key keys[KEYS];
     uint64_t newest, chance;
     uint64_t read, stored, duplicates, rejected;
+    uint64_t tags[TAGS]; // snapshots; 0: none
+    uint64_t floor;      // what is older has expired
+    uint64_t cut;        // the snapshot that dropped rows by their time last
 };
+
+static const int64_t century_ns = INT64_C(100) * 365 * 86400 * 1000000000;
 
 static const struct version *version_at(const struct key *key, uint64_t snapshot)
 {
@@ -176,9 +183,37 @@ static void commit_some(struct model *model)
     model->read += count;
 }
 
+static bool has_tag(const struct model *model, uint64_t snapshot)
+{
+    bool found = false;
+    for (size_t i = 0; i < TAGS; i++) {
+        found |= model->tags[i] == snapshot;
+    }
+    return found;
+}
+
+static void expect_expired(struct model *model, uint64_t snapshot)
+{
+    struct k2_scan_request request = {.table = model->store.table, .snapshot = snapshot};
+    struct k2_scan *scan;
+    assert_int_equal(k2_scan_open(model->store.engine, &request, &scan, NULL), K2_EXPIRED);
+}
+
+static bool is_expired(struct model *model, uint64_t snapshot)
+{
+    bool expired = snapshot < model->floor && !has_tag(model, snapshot);
+    if (expired) {
+        expect_expired(model, snapshot);
+    }
+    return expired;
+}
+
 static void compare_answer(struct model *model, uint64_t snapshot)
 {
     struct k2_buffer text;
+    if (is_expired(model, snapshot)) {
+        return;
+    }
     k2_buffer_init(&text, 64 << 20);
     for (size_t i = 0; i < KEYS; i++) {
         const struct version *version = version_at(&model->keys[i], snapshot);
@@ -222,6 +257,9 @@ static void compare_range(struct model *model, uint64_t snapshot)
     };
     struct k2_scan *scan;
     struct k2_error error;
+    if (is_expired(model, snapshot)) {
+        return;
+    }
     size_t count = 0, expected_count = 0;
     int64_t sum = 0, expected_sum = 0;
     if (k2_scan_open(model->store.engine, &request, &scan, &error) != K2_OK) {
@@ -299,12 +337,73 @@ static void compare_figures(struct model *model)
     assert_int_equal(k2_check(model->store.engine, &options, &report, NULL), K2_OK);
     assert_int_equal(report.findings, 0);
     uint64_t snapshot = test_random_below(&model->chance, model->newest) + 1;
-    assert_int_equal(logged_rows(model, snapshot), count_visible(model, snapshot));
+    if (snapshot >= model->cut) { // older ones tell what there was then
+        assert_int_equal(logged_rows(model, snapshot), count_visible(model, snapshot));
+    }
+}
+
+static void change_tag(struct model *model)
+{
+    size_t place = test_random_below(&model->chance, TAGS);
+    uint64_t snapshot = test_random_below(&model->chance, model->newest) + 1;
+    char name[8];
+    (void)snprintf(name, sizeof name, "t%u", (unsigned)place % TAGS);
+    if (model->tags[place] != 0) {
+        assert_int_equal(k2_tag_delete(model->store.engine, k2_slice_of(name), NULL), K2_OK);
+        model->tags[place] = 0;
+        return;
+    }
+    bool expired = snapshot < model->floor && !has_tag(model, snapshot);
+    assert_int_equal(k2_tag_set(model->store.engine, k2_slice_of(name), snapshot, NULL),
+                     expired ? K2_EXPIRED : K2_OK);
+    model->tags[place] = expired ? 0 : snapshot;
+}
+
+// Takes the rows that are too old out of the model; gives how many were visible.
+static uint64_t forget(struct model *model, int64_t cut_ns)
+{
+    uint64_t old = 0;
+    for (size_t i = 0; i < KEYS; i++) {
+        if (trade_of(i, 0).time_ns < cut_ns) {
+            const struct version *version = version_at(&model->keys[i], UINT64_MAX);
+            old += version != NULL && !version->deleted;
+            model->keys[i].count = 0;
+        }
+    }
+    return old;
+}
+
+// As of a time at which `horizon` is the oldest snapshot that the history holds, and rows before
+// `cut_ns` are too old (0: none is).
+static void retain(struct model *model, uint64_t horizon, int64_t cut_ns)
+{
+    struct k2_policy policy = {.duplicates = model->rule, .history_ns = century_ns};
+    struct k2_retain_report told, report;
+    struct k2_snapshot then;
+    struct k2_error error;
+    bool found;
+    assert_int_equal(k2_snapshot_get(model->store.engine, horizon, &found, &then, NULL), K2_OK);
+    int64_t now_ns = then.time_ns + century_ns;
+    policy.retention_ns = cut_ns == 0 ? 0 : now_ns - cut_ns;
+    if (k2_policy_set(model->store.engine, model->store.table, &policy, &error) != K2_OK ||
+        k2_retain(model->store.engine, model->store.table, now_ns, true, &told, &error) != K2_OK ||
+        k2_retain(model->store.engine, model->store.table, now_ns, false, &report, &error) !=
+            K2_OK) {
+        fail_msg("%s", error.text);
+    }
+    assert_int_equal(report.rows_old, forget(model, cut_ns));
+    assert_int_equal(told.rows_dropped, report.rows_dropped);
+    assert_int_equal(told.snapshot, model->newest);
+    assert_int_equal(report.snapshot, model->newest + (report.rows_dropped > 0));
+    assert_true(report.history_floor == model->floor || report.history_floor == horizon);
+    model->floor = report.history_floor;
+    model->newest = report.snapshot;
+    model->cut = cut_ns > 0 ? model->newest : model->cut;
 }
 
 static void set_rule(struct model *model)
 {
-    struct k2_policy policy = {.duplicates = model->rule};
+    struct k2_policy policy = {.duplicates = model->rule, .history_ns = century_ns};
     struct k2_error error;
     if (k2_policy_set(model->store.engine, model->store.table, &policy, &error) != K2_OK) {
         fail_msg("%s", error.text);
@@ -313,7 +412,7 @@ static void set_rule(struct model *model)
 
 static void turn(struct model *model)
 {
-    uint64_t what = test_random_below(&model->chance, 200);
+    uint64_t what = test_random_below(&model->chance, 210);
     uint64_t snapshot = test_random_below(&model->chance, model->newest) + 1;
     if (what < 60) {
         commit_some(model);
@@ -325,8 +424,13 @@ static void turn(struct model *model)
         compare_figures(model);
     } else if (what < 120) {
         compare_range(model, snapshot);
-    } else {
+    } else if (what < 200) {
         compare_answer(model, snapshot);
+    } else if (what < 206) {
+        change_tag(model);
+    } else {
+        int64_t cut_ns = what == 206 ? (int64_t)test_random_below(&model->chance, 30) : 0;
+        retain(model, snapshot, cut_ns);
     }
 }
 

@@ -13,8 +13,11 @@
 #include "tools/commands.h"
 
 static const struct k2_command *const commands[] = {
-    &k2_command_load,    &k2_command_query,  &k2_command_policy, &k2_command_tag,
-    &k2_command_compact, &k2_command_repair, &k2_command_check,  NULL,
+    &k2_command_load,    &k2_command_query,
+    &k2_command_policy,  &k2_command_tag,
+    &k2_command_compact, &k2_command_repair,
+    &k2_command_check,   &k2_command_retain,
+    &k2_command_gaps,    NULL,
 };
 
 #define HEADER "exchange,symbol,timestamp,sequence,price,quantity\n"
@@ -24,6 +27,8 @@ static const struct {
 } files[] = {
     {"first.csv", HEADER "X,A,1,1,5,1\nX,A,2,1,6,1\nX,B,1,1,7,1\n"},
     {"corrected.csv", HEADER "X,A,2,1,6.5,1\n"},
+    {"again.csv", HEADER "X,A,2,1,6.75,1\n"},
+    {"future.csv", HEADER "X,A,4102444800000000000,1,9,1\n"},
     {"busted.csv", "exchange,symbol,timestamp,sequence\nX,B,1,1\n"},
     {"unknown.csv", "exchange,symbol,timestamp,sequence\nX,B,1,9\n"},
     {"mixed.json", "{\"exchange\":\"X\",\"symbol\":\"A\",\"timestamp\":1,\"sequence\":1,"
@@ -98,6 +103,7 @@ static void take_steps(const struct step *steps)
     "{\"rows_read\":" #read ",\"rows_stored\":" #stored ",\"rows_duplicate\":" #duplicate          \
     ",\"rows_rejected\":" #rejected ","
 #define FIRST "symbol,timestamp,price\nA,1,5\nB,1,7\nA,2,6\n"
+#define FUTURE "A,4102444800000000000,9\n"
 #define SECOND "symbol,timestamp,price\nA,1,5\nB,1,7\nA,2,6.5\n"
 
 static void a_correction_takes_the_place_of_a_row_and_leaves_it_to_older_snapshots(void **state)
@@ -201,6 +207,72 @@ static void a_snapshot_older_than_the_history_has_expired_unless_it_has_a_tag(vo
     take_steps(steps);
 }
 
+// Events of 1970 and of 2100.
+static void old_rows_are_dropped_and_stay_away(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {LOAD "first.csv future.csv", 0, SUMMARY(4, 4, 0, 0), ""},
+        {"retain --data s", 0, "trades            0 rows dropped", ""},
+        {POLICY "--retention 5y", 0,
+         "trades            duplicates keep-first  history always    "
+         "retention 5y",
+         ""},
+        {"retain --data s --table trades --dry-run --format json", 0,
+         "[{\"table\":\"trades\",\"rows_dropped\":3,\"rows_old\":3,\"history_snapshot\":0,"
+         "\"dropped_before\":null,\"snapshot\":2}]\n",
+         ""},
+        {ROWS, 0, FIRST FUTURE, "rows=4 snapshot=2 complete=null"},
+        {"retain --data s --table trades", 0,
+         "trades            3 rows dropped: 3 old, 0 replaced or deleted\n", ""},
+        {ROWS, 0, "symbol,timestamp,price\n" FUTURE, "rows=1 snapshot=3 complete=false"},
+        {ROWS " --as-of 1", 0, "symbol,timestamp,price\n", "rows=0 snapshot=1 complete=false"},
+        {ROWS " --start 2099-01-01", 0, "symbol,timestamp,price\n" FUTURE,
+         "rows=1 snapshot=3 complete=null"},
+        {"retain --data s", 0, "trades            0 rows dropped", ""},
+        {"check --data s --deep", 0, "", ""},
+        {"repair --data s --from-segments", 0, "1 rows are there; 0 losses", ""},
+        {ROWS, 0, "symbol,timestamp,price\n" FUTURE, "rows=1 snapshot=3 complete=false"},
+        {LOAD "first.csv", 0, SUMMARY(3, 3, 0, 0), ""}, // late: the next retain takes them
+        {"retain --data s --table quotes", 0, "quotes            0 rows dropped", ""},
+        {"retain --data s --table nothing", 3, "", "there is no table `nothing`"},
+        {NULL, 0, "", ""},
+    };
+    take_steps(steps);
+}
+
+static void replaced_rows_are_dropped_but_for_those_that_a_tag_shows(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {POLICY "--duplicates keep-last --history 1s", 0, "trades", ""},
+        {LOAD "first.csv", 0, SUMMARY(3, 3, 0, 0), ""},
+        {"tag --data s before", 0, "before 1", ""},
+        {LOAD "corrected.csv", 0, SUMMARY(1, 1, 0, 0), ""},
+        {LOAD "again.csv", 0, SUMMARY(1, 1, 0, 0), ""},
+        {LOAD "--delete busted.csv", 0, SUMMARY(1, 1, 0, 0), ""},
+        {"wait", 0, "", ""},
+        {"retain --data s --table trades", 0,
+         "trades            1 rows dropped: 0 old, 1 replaced or deleted\n", ""},
+        {ROWS, 0, "symbol,timestamp,price\nA,1,5\nA,2,6.75\n", "snapshot=5 complete=null"},
+        {ROWS " --as-of before", 0, FIRST, ""},
+        {ROWS " --as-of 2", 3, "", "snapshot 2 has expired"},
+        {"tag --data s late --snapshot 2", 3, "", "snapshot 2 has expired"},
+        {"repair --data s --from-segments", 0, "", ""},
+        {ROWS " --as-of before", 0, FIRST, ""},
+        {ROWS, 0, "symbol,timestamp,price\nA,1,5\nA,2,6.75\n", "snapshot=5"},
+        {"tag --data s before --delete", 0, "before", ""},
+        {"retain --data s --table trades", 0,
+         "trades            2 rows dropped: 0 old, 2 replaced or deleted\n", ""},
+        {ROWS " --as-of 1", 3, "", "snapshot 1 has expired"},
+        {ROWS, 0, "symbol,timestamp,price\nA,1,5\nA,2,6.75\n", "snapshot=6"},
+        {LOAD "first.csv", 0, SUMMARY(3, 2, 1, 0), ""}, // the last row of a key counts
+        {"check --data s --deep", 0, "", ""},
+        {NULL, 0, "", ""},
+    };
+    take_steps(steps);
+}
+
 static void what_is_wrong_in_a_policy_is_told(void **state)
 {
     (void)state;
@@ -228,6 +300,8 @@ int main(void)
         cmocka_unit_test(versions_with_numbers_may_come_in_any_order),
         cmocka_unit_test(a_table_may_reject_every_second_row),
         cmocka_unit_test(a_snapshot_older_than_the_history_has_expired_unless_it_has_a_tag),
+        cmocka_unit_test(old_rows_are_dropped_and_stay_away),
+        cmocka_unit_test(replaced_rows_are_dropped_but_for_those_that_a_tag_shows),
         cmocka_unit_test(what_is_wrong_in_a_policy_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
