@@ -65,9 +65,9 @@ enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **comm
                                struct k2_error *error)
 {
     assert(engine->mode != K2_ENGINE_READ);
-    if (engine->broken) {
-        return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
-                       engine->path);
+    enum k2_status status = k2_engine_check_writable(engine, error);
+    if (status != K2_OK) {
+        return status;
     }
     struct k2_commit *self = k2_alloc_zero(1, sizeof *self);
     if (self == NULL) {
@@ -428,7 +428,7 @@ static enum k2_status write_commit(struct k2_commit *commit, struct k2_snapshot 
             k2_store_abort(txn);
         } else {
             status = k2_store_commit(txn, error);
-            engine->broken = status != K2_OK && status != K2_NO_SPACE;
+            k2_engine_note_failure(engine, status, status != K2_NO_SPACE, error);
         }
     }
     if (status == K2_OK) {
@@ -436,6 +436,7 @@ static enum k2_status write_commit(struct k2_commit *commit, struct k2_snapshot 
     } else {
         // What was written lies behind the committed length - or not, if the commit is unclear.
         k2_tail_seal(engine, &engine->tail, engine->broken);
+        k2_engine_note_failure(engine, status, false, error);
     }
     return status;
 }

@@ -151,15 +151,14 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
 {
     struct compaction self = {.engine = engine, .options = options};
     memset(report, 0, sizeof *report);
-    if (engine->broken) {
-        return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
-                       engine->path);
+    enum k2_status status = k2_engine_check_writable(engine, error);
+    if (status != K2_OK) {
+        return status;
     }
     k2_engine_lock(engine);
     k2_tail_seal(engine, &engine->tail, true);
     k2_engine_unlock(engine);
-    enum k2_status status =
-        count_live(engine, &report->segments_before, &report->bytes_before, error);
+    status = count_live(engine, &report->segments_before, &report->bytes_before, error);
     if (status == K2_OK) {
         status = compact(&self, error);
     }
@@ -169,6 +168,7 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
     if (status == K2_OK) {
         status = count_live(engine, &report->segments_after, &report->bytes_after, error);
     }
+    k2_engine_note_failure(engine, status, false, error);
     report->snapshot = engine->newest.id;
     return status;
 }

@@ -423,6 +423,34 @@ int64_t k2_engine_next_time_ns(const struct k2_engine *engine)
     return time_ns > least_ns ? time_ns : least_ns;
 }
 
+void k2_engine_note_failure(struct k2_engine *engine, enum k2_status status, bool unclear,
+                            const struct k2_error *error)
+{
+    if (status == K2_OK || (status != K2_IO && !unclear)) {
+        return;
+    }
+    if (!atomic_exchange(&engine->broken, true)) {
+        (void)snprintf(engine->failure, sizeof engine->failure, "%.250s",
+                       error != NULL ? error->text : k2_status_name(status));
+        atomic_store(&engine->failed, true);
+    }
+}
+
+const char *k2_engine_failure(const struct k2_engine *engine)
+{
+    return atomic_load(&engine->failed) ? engine->failure : NULL;
+}
+
+enum k2_status k2_engine_check_writable(const struct k2_engine *engine, struct k2_error *error)
+{
+    const char *failure = k2_engine_failure(engine);
+    return failure == NULL ? K2_OK
+                           : k2_fail(error, K2_IO,
+                                     "%s: read-only since a failure (%s); look after the disk and "
+                                     "open the store again",
+                                     engine->path, failure);
+}
+
 const char *k2_engine_path(const struct k2_engine *engine)
 {
     return engine->path;

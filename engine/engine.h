@@ -26,6 +26,11 @@ K2_MUST_CHECK enum k2_status k2_engine_open(struct k2_engine **engine, const cha
                                             enum k2_engine_mode mode, struct k2_error *error);
 void k2_engine_close(struct k2_engine *engine);
 
+// Why nothing can be changed any more: the disk failed, or a commit ended unclear. NULL: all is well.
+// From then on changes fail with K2_IO until the store is opened again; reading goes on. The text is
+// the engine's. Thread-safe.
+const char *k2_engine_failure(const struct k2_engine *engine);
+
 const char *k2_engine_path(const struct k2_engine *engine);
 const uint8_t *k2_engine_store_id(const struct k2_engine *engine); // 16 bytes
 uint64_t k2_engine_run(const struct k2_engine *engine); // counts the starts of writers; 0: a reader

@@ -67,7 +67,9 @@ struct k2_engine {
     // without a lock; NULL: none. Set under `write_lock`.
     void (*after_commit)(void *context, const size_t *tables, size_t table_count);
     void *after_commit_context;
-    atomic_bool broken; // a commit ended unclear: refuse everything until it is opened again
+    atomic_bool broken; // refuse all changes until it is opened again
+    char failure[256];  // why; written by the first who finds out, before `failed` is set
+    atomic_bool failed;
 };
 
 void k2_engine_lock(struct k2_engine *engine); // write_lock
@@ -76,6 +78,13 @@ void k2_engine_unlock(struct k2_engine *engine);
 // Loads the tables that are not loaded yet, and newer versions of those that are.
 K2_MUST_CHECK enum k2_status
 k2_engine_load_tables(struct k2_engine *engine, struct k2_store_txn *txn, struct k2_error *error);
+
+// After a change that failed: K2_IO, or one that is `unclear`, makes the store read-only.
+void k2_engine_note_failure(struct k2_engine *engine, enum k2_status status, bool unclear,
+                            const struct k2_error *error);
+// K2_IO if it is.
+K2_MUST_CHECK enum k2_status k2_engine_check_writable(const struct k2_engine *engine,
+                                                      struct k2_error *error);
 
 // The time of the next commit: now, in whole microseconds, but always later than the newest, also
 // when the clock goes back.

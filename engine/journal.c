@@ -133,7 +133,7 @@ static enum k2_status commit_group(struct k2_engine *engine, const struct k2_new
         return status;
     }
     status = k2_store_commit(txn, error);
-    engine->broken = status != K2_OK && status != K2_NO_SPACE;
+    k2_engine_note_failure(engine, status, status != K2_NO_SPACE, error);
     return status;
 }
 
@@ -146,11 +146,11 @@ static enum k2_status write_entries(struct k2_engine *engine,
     struct k2_row_batch *batch = NULL;
     struct k2_new_group group;
     assert(engine->mode != K2_ENGINE_READ && table != NULL && entry_count > 0);
-    if (engine->broken) {
-        return k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
-                       engine->path);
+    enum k2_status status = k2_engine_check_writable(engine, error);
+    if (status != K2_OK) {
+        return status;
     }
-    enum k2_status status = k2_row_batch_create(&batch, table->schema, entry_count, false, error);
+    status = k2_row_batch_create(&batch, table->schema, entry_count, false, error);
     for (size_t i = 0; i < entry_count && status == K2_OK; i++) {
         status = add_entry(engine, batch, &entries[i], error);
     }
@@ -161,6 +161,7 @@ static enum k2_status write_entries(struct k2_engine *engine,
         }
         if (status != K2_OK) {
             k2_tail_seal(engine, &engine->tail, engine->broken);
+            k2_engine_note_failure(engine, status, false, error);
         }
     }
     k2_row_batch_destroy(batch);

@@ -235,7 +235,7 @@ static enum k2_status settle(struct step *self, struct k2_error *error)
         }
         if (status == K2_OK) {
             status = k2_store_commit(txn, error);
-            self->engine->broken = status != K2_OK && status != K2_NO_SPACE;
+            k2_engine_note_failure(self->engine, status, status != K2_NO_SPACE, error);
         } else {
             k2_store_abort(txn);
         }

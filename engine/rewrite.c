@@ -504,7 +504,7 @@ static enum k2_status commit_swap(struct k2_rewrite *self, struct k2_error *erro
         return status;
     }
     status = k2_store_commit(txn, error);
-    engine->broken = status != K2_OK && status != K2_NO_SPACE;
+    k2_engine_note_failure(engine, status, status != K2_NO_SPACE, error);
     return status;
 }
 
@@ -524,20 +524,12 @@ static void report_on(const struct k2_rewrite *self, struct k2_rewrite_report *r
     }
 }
 
-static enum k2_status check_engine(const struct k2_engine *engine, struct k2_error *error)
-{
-    return engine->broken
-               ? k2_fail(error, K2_IO, "%s: an earlier commit failed; open the store again",
-                         engine->path)
-               : K2_OK;
-}
-
 enum k2_status k2_rewrite_swap(struct k2_rewrite *rewrite, struct k2_rewrite_report *report,
                                struct k2_error *error)
 {
     struct k2_engine *engine = rewrite->engine;
     k2_engine_lock(engine);
-    enum k2_status status = check_engine(engine, error);
+    enum k2_status status = k2_engine_check_writable(engine, error);
     // Headers tell of the commits; before their files can go, `_log` does.
     if (status == K2_OK && k2_rewrite_inputs_have_commits(&rewrite->inputs, engine)) {
         status = k2_journal_write_commits(engine, error);
@@ -577,7 +569,7 @@ enum k2_status k2_rewrite_swap_logged(struct k2_rewrite *rewrite,
     struct k2_engine *engine = rewrite->engine;
     struct logged_swap swap = {rewrite, change, context};
     k2_engine_lock(engine);
-    enum k2_status status = check_engine(engine, error);
+    enum k2_status status = k2_engine_check_writable(engine, error);
     if (status == K2_OK) {
         status = k2_journal_add_change(engine, snapshot, entries, entry_count, change_logged, &swap,
                                        error);
@@ -652,7 +644,7 @@ static enum k2_status retire(struct k2_engine *engine, uint64_t segment_id, stru
         return status;
     }
     status = k2_store_commit(txn, error);
-    engine->broken = status != K2_OK && status != K2_NO_SPACE;
+    k2_engine_note_failure(engine, status, status != K2_NO_SPACE, error);
     return status;
 }
 

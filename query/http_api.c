@@ -251,6 +251,8 @@ static enum k2_status get_health(const struct k2_http_context *context,
     const struct k2_http_api_options *options = context->options;
     bool whole =
         options->put_health == NULL || options->put_health(options->source_context, &parts);
+    const char *failure = k2_engine_failure(context->engine);
+    whole = whole && failure == NULL;
     k2_timestamp_print(time, clock_ns(CLOCK_REALTIME));
     struct k2_buffer *out = &response->body;
     k2_put_format(out, "{\"status\":\"%s\",\"version\":",
@@ -263,7 +265,14 @@ static enum k2_status get_health(const struct k2_http_context *context,
     k2_put_format(out,
                   ",\"dependencies\":[{\"name\":\"store\",\"status\":\"%s\","
                   "\"latency_ms\":%.3f}]",
-                  readable ? "healthy" : "unhealthy", latency_ms);
+                  !readable         ? "unhealthy"
+                  : failure != NULL ? "read_only"
+                                    : "healthy",
+                  latency_ms);
+    if (failure != NULL) {
+        k2_put_text(out, ",\"reason\":");
+        k2_json_put_string(out, k2_slice_of(failure));
+    }
     k2_put_bytes(out, parts.data, parts.size_bytes);
     k2_put_text(out, "}\n");
     k2_buffer_deinit(&parts);

@@ -107,6 +107,23 @@ static void close_service(struct service *service)
     k2_engine_close(service->engine);
 }
 
+// Until a signal says so. That the store can not be changed any more is said once.
+static void wait_for_end(const struct service *service, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+    bool told = false;
+    while (sigtimedwait(signals, NULL, &second) < 0) {
+        const char *failure = k2_engine_failure(service->engine);
+        if (failure != NULL && !told) {
+            (void)fprintf(stderr,
+                          "k2: %s: read-only since a failure: %s; queries go on, nothing is taken "
+                          "in until k2 serve is started again\n",
+                          k2_engine_path(service->engine), failure);
+            told = true;
+        }
+    }
+}
+
 static enum k2_exit run(struct k2_cli *cli)
 {
     struct service service = {.cli = cli};
@@ -147,8 +164,7 @@ static enum k2_exit run(struct k2_cli *cli)
         status = start_http(&service, &error);
     }
     if (status == K2_OK) {
-        int received = 0;
-        (void)sigwait(&signals, &received);
+        wait_for_end(&service, &signals);
     }
     close_service(&service);
     return status == K2_OK ? K2_EXIT_DONE : k2_cli_fail(cli, &error);

@@ -40,7 +40,11 @@ static enum k2_status status_of_errno(int error_number)
     switch (error_number) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
         return K2_NO_SPACE;
+    case EMFILE:
+    case ENFILE:
+        return K2_LIMIT;
     case ENOENT:
     case ENOTDIR:
         return K2_NOT_FOUND;

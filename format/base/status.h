@@ -49,8 +49,9 @@ enum k2_status k2_fail(struct k2_error *error, enum k2_status status, const char
 // Puts `where: ` before the text; for callers who know more than the place that failed.
 void k2_error_annotate(struct k2_error *error, const char *format, ...) K2_PRINTF(2, 3);
 
-// Like k2_fail with the text of `errno` behind; ENOSPC and EDQUOT become K2_NO_SPACE, ENOENT
-// K2_NOT_FOUND, EACCES and EPERM K2_NOT_PERMITTED, ENOMEM K2_NO_MEMORY, the rest K2_IO.
+// Like k2_fail with the text of `errno` behind; ENOSPC, EDQUOT and EFBIG become K2_NO_SPACE,
+// ENOENT K2_NOT_FOUND, EACCES and EPERM K2_NOT_PERMITTED, EMFILE and ENFILE K2_LIMIT, ENOMEM
+// K2_NO_MEMORY, the rest K2_IO.
 enum k2_status k2_fail_errno(struct k2_error *error, int error_number, const char *format, ...)
     K2_PRINTF(3, 4);
 

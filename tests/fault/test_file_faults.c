@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -46,6 +47,27 @@ static void reopen(struct k2_engine **engine, const char *path, const char *wher
     }
 }
 
+// The disk failed, and is well again: nothing is changed before the store is opened anew, and all
+// that was there can be read.
+static void judge_read_only(struct k2_engine *engine, const char *path,
+                            struct workload_journal *journal, uint64_t *chance, const char *where)
+{
+    struct k2_error error = {0}, why = {0};
+    struct k2_engine *same = engine;
+    size_t done = atomic_load(&journal->done), begun = atomic_load(&journal->begun);
+    if (k2_engine_failure(engine) == NULL) {
+        fail_msg("%s: the store does not say that it is read-only", where);
+    }
+    if (!workload_reopens(done)) {
+        assert_int_equal(workload_step(&same, path, journal, &error), K2_IO);
+        assert_non_null(strstr(error.text, "read-only since a failure"));
+    }
+    if (!workload_matches(engine, journal, done, 2, chance, &why) &&
+        !workload_matches(engine, journal, begun, 2, chance, &why)) {
+        fail_msg("%s: reading a read-only store: %s", where, why.text);
+    }
+}
+
 // A step failed. While the fault lasts, reading goes on and a second try fails as cleanly.
 static void judge_failure(struct k2_engine **engine, const char *path,
                           struct workload_journal *journal, enum k2_status status,
@@ -61,6 +83,9 @@ static void judge_failure(struct k2_engine **engine, const char *path,
         fail_msg("%s: no space, but something happened: %s", where, why.text);
     }
     k2_file_set_hook(NULL, NULL);
+    if (*engine != NULL && status == K2_IO) {
+        judge_read_only(*engine, path, journal, chance, where);
+    }
     if (*engine == NULL || status == K2_IO) {
         reopen(engine, path, where);
         workload_settle(*engine, journal, chance, where);

@@ -48,6 +48,11 @@ static enum step_kind kind_of(size_t step)
     return script[step % WORKLOAD_STEPS];
 }
 
+bool workload_reopens(size_t step)
+{
+    return kind_of(step) == REOPEN;
+}
+
 // ---- what the rows are
 
 static size_t rows_of(size_t step, size_t table)

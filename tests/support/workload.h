@@ -37,6 +37,9 @@ K2_MUST_CHECK enum k2_status workload_step(struct k2_engine **engine, const char
 // A step that compacts, which costs more than the others.
 bool workload_is_compaction(size_t step);
 
+// Does this step close and open the store?
+bool workload_reopens(size_t step);
+
 // Whether the store shows exactly the first `steps` steps: rows of both tables in order, tags,
 // progress, and the state as of `past_count` earlier snapshots (chosen by `chance`). Says in `why`
 // what differs.
