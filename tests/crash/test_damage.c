@@ -297,12 +297,15 @@ static void a_flipped_bit_of_a_segment_is_found(void **state)
     char name[DISK_NAME_BYTES], what[160];
     for (size_t i = 0; (node = file_of(&world->now, i, name)) != NULL; i++) {
         for (size_t page = 0; page * PAGE_BYTES < node->size_bytes; page++) {
-            for (size_t turn = 0; turn < 4; turn++) {
-                size_t rest = node->size_bytes - page * PAGE_BYTES;
-                // Pages are mostly padding behind their group: its beginning is what matters.
-                size_t room = turn == 0 ? PAGE_BYTES : (size_t)256 << (turn - 1);
-                size_t byte = page * PAGE_BYTES +
-                              (size_t)test_random_below(&world->chance, rest < room ? rest : room);
+            for (size_t turn = 0; turn < 12; turn++) {
+                size_t rest = node->size_bytes - page * PAGE_BYTES, byte = 0;
+                rest = rest < PAGE_BYTES ? rest : PAGE_BYTES;
+                for (size_t attempt = 0; attempt < 8; attempt++) { // mostly not in the padding
+                    byte = page * PAGE_BYTES + (size_t)test_random_below(&world->chance, rest);
+                    if (node->bytes[byte] != 0) {
+                        break;
+                    }
+                }
                 unsigned bit = (unsigned)test_random_below(&world->chance, 8);
                 (void)snprintf(what, sizeof what, "%s, bit %u of byte %zu flipped", name, bit,
                                byte);
@@ -355,9 +358,12 @@ static void a_damaged_index_is_found(void **state)
         (void)snprintf(what, sizeof what, "page %zu of the index is page %zu", page, other);
         memcpy(bytes, sound + other * PAGE_BYTES, PAGE_BYTES);
         judge_index(world, index, sound, what);
-        for (size_t turn = 0; turn < 3; turn++) {
-            size_t room = turn == 0 ? PAGE_BYTES : 32 * turn;
-            size_t byte = (size_t)test_random_below(&world->chance, room);
+        for (size_t turn = 0; turn < 6; turn++) { // anywhere, in the entries, in the header
+            uint16_t upper;                       // entries begin there
+            memcpy(&upper, bytes + 14, sizeof upper);
+            size_t begin = turn % 3 == 1 && upper < PAGE_BYTES ? upper : 0;
+            size_t room = turn % 3 == 2 ? 64 : PAGE_BYTES - begin;
+            size_t byte = begin + (size_t)test_random_below(&world->chance, room);
             unsigned bit = (unsigned)test_random_below(&world->chance, 8);
             (void)snprintf(what, sizeof what, "page %zu of the index, bit %u of byte %zu flipped",
                            page, bit, byte);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,11 +46,29 @@ static int read_for_ever(const char *path)
     return 1;
 }
 
+// Another process: holds a read transaction, as between a plan and its mappings, until it is
+// killed.
+static int hold_for_ever(const char *path)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char index_path[TEST_PATH_BYTES + 16], ready[TEST_PATH_BYTES + 16];
+    (void)snprintf(index_path, sizeof index_path, "%s/index", path);
+    (void)snprintf(ready, sizeof ready, "%s/ready", path);
+    struct k2_store *store = NULL;
+    struct k2_store_txn *txn = NULL;
+    if (k2_store_open(&store, index_path, false, NULL) != K2_OK ||
+        k2_store_begin(store, false, &txn, NULL) != K2_OK || mkdir(ready, 0750) != 0) {
+        return 1;
+    }
+    for (;;) {
+        (void)pause();
+    }
+}
+
 // Spawned and not forked: a child that has not yet become the reader would hold LOCK.
-static pid_t start_reader(char *path)
+static pid_t start_reader(char *role, char *path)
 {
     char name[] = "test_killed_readers";
-    char role[] = "read";
     char *arguments[] = {name, role, path, NULL};
     pid_t child = 0;
     assert_int_equal(posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ), 0);
@@ -114,12 +133,13 @@ static void killed_readers_hold_nothing(void **state)
     assert_int_equal(workload_open(&engine, path, NULL), K2_OK);
     do_step(&engine, path, journal);
     pid_t running[READERS_AT_ONCE] = {0};
+    char role[] = "read";
     for (size_t started = 0; started < readers; started++) {
         size_t place = (size_t)test_random_below(&chance, READERS_AT_ONCE);
         if (running[place] != 0) {
             kill_reader(running[place]);
         }
-        running[place] = start_reader(path);
+        running[place] = start_reader(role, path);
         if (started % 4 == 0) {
             do_step(&engine, path, journal); // every third or so of these compacts
         }
@@ -152,12 +172,51 @@ static void killed_readers_hold_nothing(void **state)
     workload_journal_destroy(journal);
 }
 
+// Segments that were replaced stay as long as a transaction from before is open, over commits and
+// rewrites, and go when it ends.
+static void a_reader_keeps_what_it_planned(void **state)
+{
+    (void)state;
+    struct workload_journal *journal = workload_journal_create();
+    struct k2_engine *engine = NULL;
+    char path[TEST_PATH_BYTES], first[TEST_PATH_BYTES], ready[TEST_PATH_BYTES + 16];
+    char role[] = "hold";
+    test_folder_make(path);
+    assert_int_equal(workload_open(&engine, path, NULL), K2_OK);
+    do_step(&engine, path, journal);
+    test_folder_first(path, "segments", first);
+    pid_t child = start_reader(role, path);
+    (void)snprintf(ready, sizeof ready, "%s/ready", path);
+    for (int i = 0; i < 1000 && access(ready, F_OK) != 0; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(access(ready, F_OK), 0);
+    size_t left = 0;
+    while (atomic_load(&journal->done) < WORKLOAD_STEPS) { // compacts and opens anew, too
+        do_step(&engine, path, journal);
+        assert_int_equal(k2_garbage_collect(engine, &left, NULL), K2_OK);
+        assert_int_equal(access(first, F_OK), 0);
+    }
+    assert_true(left > 0);
+    kill_reader(child);
+    assert_int_equal(k2_garbage_collect(engine, &left, NULL), K2_OK);
+    assert_int_equal(left, 0);
+    assert_int_not_equal(access(first, F_OK), 0);
+    k2_engine_close(engine);
+    test_folder_remove(path);
+    workload_journal_destroy(journal);
+}
+
 int main(int argument_count, char **arguments)
 {
     if (argument_count == 3 && strcmp(arguments[1], "read") == 0) {
         return read_for_ever(arguments[2]);
     }
+    if (argument_count == 3 && strcmp(arguments[1], "hold") == 0) {
+        return hold_for_ever(arguments[2]);
+    }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_keeps_what_it_planned),
         cmocka_unit_test(killed_readers_hold_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
