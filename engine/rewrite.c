@@ -397,6 +397,7 @@ enum k2_status k2_rewrite_run(struct k2_rewrite *rewrite, const struct k2_rewrit
     rewrite->synced = status == K2_OK;
     if (status != K2_OK) {
         k2_error_annotate(error, "rewrite of %s", rewrite->table->schema->table);
+        k2_engine_note_failure(rewrite->engine, status, false, error);
     }
     return status;
 }
