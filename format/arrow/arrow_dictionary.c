@@ -98,10 +98,13 @@ bool k2_arrow_dictionary_find(struct k2_arrow_dictionary *dictionary, struct k2_
 {
     uint64_t place = (uint64_t)(uintptr_t)text.data * 0x9e3779b97f4a7c15u;
     struct k2_arrow_memo *memo = &dictionary->memo[(place >> 32) % K2_ARROW_MEMO];
-    if (memo->round != dictionary->round || memo->data != text.data ||
-        memo->size_bytes != text.size_bytes) {
-        uint32_t found;
-        if (!look_up(dictionary, text, &found)) {
+    bool same = memo->data == text.data && memo->size_bytes == text.size_bytes;
+    if (!same || memo->round != dictionary->round) {
+        // Most texts still stand where they stood: comparing is cheaper than looking up.
+        uint32_t found = memo->entry;
+        if (!(same && found < dictionary->entry_count &&
+              k2_slice_equal(text_of(dictionary, found), text)) &&
+            !look_up(dictionary, text, &found)) {
             return false;
         }
         *memo = (struct k2_arrow_memo){text.data, text.size_bytes, found, dictionary->round};

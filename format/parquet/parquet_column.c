@@ -17,7 +17,7 @@ enum {
     ENCODING_RLE_DICTIONARY = 8,
     NS_PER_US = 1000,
     SCRATCH_BYTES = 1 << 30,
-    MEMO = 1024,
+    MEMO = 4096,
     HINT_ROWS = 16, // so far ahead the dictionary is told what comes
 };
 
@@ -534,10 +534,13 @@ static enum k2_parquet_lookup find_text(struct k2_parquet_column *column, struct
     if (column->memo == NULL) {
         return k2_parquet_dictionary_find(&column->dictionary, text, &column->last_entry);
     }
-    uintptr_t place = (uintptr_t)text.data;
-    struct k2_parquet_memo *memo = &column->memo[(place ^ place >> 4 ^ place >> 10) % MEMO];
-    if (memo->round == column->memo_round && memo->data == text.data &&
-        memo->size_bytes == text.size_bytes) {
+    uint64_t place = (uint64_t)(uintptr_t)text.data * 0x9e3779b97f4a7c15u;
+    struct k2_parquet_memo *memo = &column->memo[(place >> 32) % MEMO];
+    if (memo->data == text.data && memo->size_bytes == text.size_bytes &&
+        (memo->round == column->memo_round ||
+         (memo->entry < column->dictionary.entry_count &&
+          k2_slice_equal(k2_parquet_dictionary_entry(&column->dictionary, memo->entry), text)))) {
+        memo->round = column->memo_round;
         column->last_entry = memo->entry;
         return K2_PARQUET_FOUND;
     }
