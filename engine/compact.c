@@ -61,6 +61,9 @@ static enum k2_status rewrite_table(struct compaction *self, const struct k2_tab
         struct k2_rewrite_report report;
         status = k2_level_step(self->engine, table, &request, &more, &report, error);
         *done |= status == K2_OK && more;
+        if (status == K2_OK && more) { // the next step may need the space
+            status = k2_garbage_collect(self->engine, NULL, error);
+        }
     }
     return status;
 }
@@ -159,11 +162,11 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
     k2_tail_seal(engine, &engine->tail, true);
     k2_engine_unlock(engine);
     status = count_live(engine, &report->segments_before, &report->bytes_before, error);
-    if (status == K2_OK) {
-        status = compact(&self, error);
+    if (status == K2_OK) { // what a failed one left to be collected goes first
+        status = k2_garbage_collect(engine, NULL, error);
     }
     if (status == K2_OK) {
-        status = k2_garbage_collect(engine, NULL, error);
+        status = compact(&self, error);
     }
     if (status == K2_OK) {
         status = count_live(engine, &report->segments_after, &report->bytes_after, error);

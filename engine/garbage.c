@@ -111,26 +111,11 @@ static enum k2_status forget(struct k2_store_txn *txn, const struct retired *ret
     return status;
 }
 
-// Files first, then the index: a file that is gone already is fine, a forgotten one would stay
-// until the next start.
-static enum k2_status remove_segments(struct k2_engine *engine, const struct retired *list,
-                                      size_t count, struct k2_error *error)
+static enum k2_status forget_all(struct k2_engine *engine, const struct retired *list, size_t count,
+                                 struct k2_error *error)
 {
-    char path[K2_PATH_BYTES];
-    enum k2_status status = K2_OK;
-    for (size_t i = 0; i < count && status == K2_OK; i++) {
-        k2_engine_segment_path(engine, list[i].segment_id, ".k2s", path);
-        status = k2_file_unlink(path, error);
-        k2_view_cache_forget(engine->views, list[i].segment_id); // the space comes back
-    }
-    if (status == K2_OK) { // a file that came back would have nobody who knows that it is void
-        k2_engine_segment_path(engine, 0, NULL, path);
-        status = k2_file_sync_directory(path, error);
-    }
     struct k2_store_txn *txn = NULL;
-    if (status == K2_OK) {
-        status = k2_store_begin(engine->store, true, &txn, error);
-    }
+    enum k2_status status = k2_store_begin(engine->store, true, &txn, error);
     for (size_t i = 0; i < count && status == K2_OK; i++) {
         status = forget(txn, &list[i], error);
     }
@@ -139,6 +124,32 @@ static enum k2_status remove_segments(struct k2_engine *engine, const struct ret
         return status;
     }
     return k2_store_commit(txn, error);
+}
+
+// Files first, then the index: a file that is gone already is fine, a forgotten one would stay
+// until the next start. What went before a failure is forgotten all the same.
+static enum k2_status remove_segments(struct k2_engine *engine, const struct retired *list,
+                                      size_t count, struct k2_error *error)
+{
+    char path[K2_PATH_BYTES];
+    enum k2_status status = K2_OK;
+    size_t gone = 0;
+    while (gone < count && status == K2_OK) {
+        k2_engine_segment_path(engine, list[gone].segment_id, ".k2s", path);
+        status = k2_file_unlink(path, error);
+        k2_view_cache_forget(engine->views, list[gone].segment_id); // the space comes back
+        gone += status == K2_OK;
+    }
+    if (gone == 0) {
+        return status;
+    }
+    // A file that came back would have nobody who knows that it is void.
+    k2_engine_segment_path(engine, 0, NULL, path);
+    enum k2_status rest = k2_file_sync_directory(path, status == K2_OK ? error : NULL);
+    if (rest == K2_OK) {
+        rest = forget_all(engine, list, gone, status == K2_OK ? error : NULL);
+    }
+    return status == K2_OK ? rest : status;
 }
 
 enum k2_status k2_garbage_collect(struct k2_engine *engine, size_t *left, struct k2_error *error)

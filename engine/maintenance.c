@@ -205,11 +205,10 @@ static enum k2_status run_round(struct k2_maintenance *self, bool *any, struct k
     enum k2_status status = work(self, false, any, error);
     if (status == K2_OK && *any) {
         status = k2_rewrite_retire_empty(self->engine, error);
-        if (status == K2_OK) {
-            status = k2_garbage_collect(self->engine, NULL, error);
-        }
     }
-    return status;
+    // Also after a failure: a full disk may need it, and readers may have gone meanwhile.
+    enum k2_status rest = k2_garbage_collect(self->engine, NULL, status == K2_OK ? error : NULL);
+    return status == K2_OK ? rest : status;
 }
 
 // After a round, with the lock held: what it was, and how long to wait.
