@@ -116,8 +116,12 @@ static void send_raw(const struct state *self, const char *bytes, size_t size, c
         sent += (size_t)part;
     }
     (void)shutdown(peer, SHUT_WR);
-    ssize_t got = recv(peer, answer, room - 1, 0);
-    answer[got > 0 ? got : 0] = '\0';
+    size_t size_bytes = 0; // progress and result may come in parts
+    for (ssize_t got = 1; got > 0 && size_bytes < room - 1;) {
+        got = recv(peer, answer + size_bytes, room - 1 - size_bytes, 0);
+        size_bytes += got > 0 ? (size_t)got : 0;
+    }
+    answer[size_bytes] = '\0';
     (void)close(peer);
 }
 
