@@ -26,9 +26,9 @@ K2_MUST_CHECK enum k2_status k2_engine_open(struct k2_engine **engine, const cha
                                             enum k2_engine_mode mode, struct k2_error *error);
 void k2_engine_close(struct k2_engine *engine);
 
-// Why nothing can be changed any more: the disk failed, or a commit ended unclear. NULL: all is well.
-// From then on changes fail with K2_IO until the store is opened again; reading goes on. The text is
-// the engine's. Thread-safe.
+// Why nothing can be changed any more: the disk failed, or a commit ended unclear. NULL: all is
+// well. From then on changes fail with K2_IO until the store is opened again; reading goes on. The
+// text is the engine's. Thread-safe.
 const char *k2_engine_failure(const struct k2_engine *engine);
 
 const char *k2_engine_path(const struct k2_engine *engine);
@@ -64,7 +64,7 @@ struct k2_table_counters {
     uint64_t rows;                         // visible in the newest snapshot
     uint64_t stored, duplicates, rejected; // rows in = the sum of the three
     uint64_t groups, segments, bytes, instruments;
-    int64_t first_time_ns, last_time_ns; // only if rows > 0
+    int64_t first_time_ns, last_time_ns;      // only if rows > 0
     uint64_t unsorted_groups, unsorted_bytes; // what maintenance has before it
     uint64_t hidden; // rows that are kept, but not visible in it: replaced, deleted, and deletions
 };

@@ -66,8 +66,8 @@ void k2_zstd_compress(struct k2_zstd_compressor *compressor, struct k2_slice byt
     if (place == NULL) {
         return;
     }
-    size_t size =
-        ZSTD_compressCCtx(compressor->context, place, most, bytes.data, bytes.size_bytes, FAST_LEVEL);
+    size_t size = ZSTD_compressCCtx(compressor->context, place, most, bytes.data, bytes.size_bytes,
+                                    FAST_LEVEL);
     out->size_bytes = before + (ZSTD_isError(size) ? 0 : size);
     out->failed = ZSTD_isError(size); // only its working memory can be missing
 }

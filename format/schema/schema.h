@@ -84,8 +84,8 @@ struct k2_schema {
 
 // Parses Avro JSON. `table` names the table; NULL takes the attribute `k2.table`, else the record's
 // name in lower case. Attributes of a field that K2 reads: `k2.role` (exchange, symbol, timestamp,
-// epoch, sequence; version), `k2.kind` (symbolic, text, json, uuid), `k2.identity` (false), `field-id`
-// (else numbered by place). Fails with K2_BAD_REQUEST and the field named.
+// epoch, sequence; version), `k2.kind` (symbolic, text, json, uuid), `k2.identity` (false),
+// `field-id` (else numbered by place). Fails with K2_BAD_REQUEST and the field named.
 K2_MUST_CHECK enum k2_status k2_schema_parse(struct k2_schema **schema, const char *table,
                                              struct k2_slice json, struct k2_error *error);
 void k2_schema_destroy(struct k2_schema *schema);

@@ -348,7 +348,8 @@ static enum k2_status read_role(struct parser *self, const json_t *field, bool b
         }
     }
     *role = text != NULL && strcmp(text, "version") == 0 ? VERSION_ROLE : K2_KEY_COLUMN_COUNT;
-    return text == NULL || *role == VERSION_ROLE ? K2_OK : fail_field(self, "its k2.role is unknown");
+    return text == NULL || *role == VERSION_ROLE ? K2_OK
+                                                 : fail_field(self, "its k2.role is unknown");
 }
 
 static enum k2_status check_key(struct parser *self, size_t role, struct k2_column *column)

@@ -69,25 +69,6 @@ static void join(char path[TEST_PATH_BYTES + 300], const char *folder, const cha
     (void)snprintf(path, TEST_PATH_BYTES + 300, "%s/%s", folder, name);
 }
 
-static void copy_folder(const char *from, const char *to)
-{
-    char source[TEST_PATH_BYTES + 300], target[TEST_PATH_BYTES + 300];
-    struct stat status;
-    DIR *folder = opendir(from);
-    if (folder == NULL) {
-        return;
-    }
-    (void)mkdir(to, 0750);
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        join(source, from, entry->d_name);
-        join(target, to, entry->d_name);
-        if (stat(source, &status) == 0 && S_ISREG(status.st_mode)) {
-            assert_int_equal(k2_file_copy(source, target, (uint64_t)status.st_size, NULL), K2_OK);
-        }
-    }
-    (void)closedir(folder);
-}
-
 static void copy_store(const char *from, const char *to)
 {
     static const char *const names[] = {"index", "segments"};
@@ -97,7 +78,7 @@ static void copy_store(const char *from, const char *to)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         join(source, from, names[i]);
         join(target, to, names[i]);
-        copy_folder(source, target);
+        test_folder_copy(source, target);
     }
 }
 
@@ -447,13 +428,13 @@ static void inputs_of_a_rewrite_do_not_come_back(void **state)
     char inputs[TEST_PATH_BYTES + 300], segments[TEST_PATH_BYTES + 300];
     join(segments, store->folder, "segments");
     join(inputs, self->home, "inputs");
-    copy_folder(segments, inputs);
+    test_folder_copy(segments, inputs);
     compact(store, false);
     (void)commit_rows(store, 3, "CCC");
     compact(store, true);
     char *truth = test_store_rows(store, 0);
     close_store(store);
-    copy_folder(inputs, segments); // as if nobody had unlinked them yet
+    test_folder_copy(inputs, segments); // as if nobody had unlinked them yet
     remove_index(store);
     struct k2_repair_report report;
     assert_int_equal(try_repair(self, false, &report, NULL), K2_OK);

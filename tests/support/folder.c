@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "engine/file_io.h"
+
 void test_folder_make(char path[TEST_PATH_BYTES])
 {
     const char *parent = getenv("TMPDIR");
@@ -36,6 +38,25 @@ static int remove_one(const char *path, const struct stat *stat, int kind, struc
 void test_folder_remove(const char *path)
 {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void test_folder_copy(const char *from, const char *to)
+{
+    char source[TEST_PATH_BYTES * 3], target[TEST_PATH_BYTES * 3];
+    struct stat status;
+    DIR *folder = opendir(from);
+    if (folder == NULL) {
+        return;
+    }
+    (void)mkdir(to, 0750);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        (void)snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
+        (void)snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        if (stat(source, &status) == 0 && S_ISREG(status.st_mode)) {
+            assert_int_equal(k2_file_copy(source, target, (uint64_t)status.st_size, NULL), K2_OK);
+        }
+    }
+    (void)closedir(folder);
 }
 
 size_t test_folder_count(const char *path, const char *name)

@@ -10,6 +10,9 @@ void test_folder_make(char path[TEST_PATH_BYTES]);
 void test_folder_make_at(const char *path); // a new one right there
 void test_folder_remove(const char *path);  // with all below; not being there is fine
 
+// Copies the files (not folders) directly in `from` to the new folder `to`; `from` may be missing.
+void test_folder_copy(const char *from, const char *to);
+
 // Files (not folders) directly in `path`/`name`; 0 if the folder is not there.
 size_t test_folder_count(const char *path, const char *name);
 
