@@ -143,7 +143,14 @@ system: tests                       ## the program from outside, with a real bro
 	@tests/run system
 
 torture:                            ## the long forms; SEED=n, MINUTES=n
+	@tools/deps install build test power
 	@tests/run torture
+
+mutants:                            ## mistakes put into the sources, each of which a test notices
+	@CC="$(CC)" tests/mutants/run $(ONLY)
+
+power: $(OBJ)/tests/power/power_cut ## power cuts of a virtual machine on ext4; STEPS=n
+	@tests/power/run $< $(STEPS)
 
 accept: $(OUT)/k2                   ## the acceptance program of ../shared, where it is; CASES="..."
 	@tests/run accept $(OUT)/k2 $(CASES)
@@ -175,7 +182,7 @@ clean:                              ## removes build/
 help:                               ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## *\(.*\)/\1\t\2/p' Makefile | expand -t 12
 
-.PHONY: all lib install deps tests unit test system torture accept fuzz coverage tidy demo bench clean help
+.PHONY: all lib install deps tests unit test system torture mutants power accept fuzz coverage tidy demo bench clean help
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(SUPPORT_OBJ:.o=.d) $(TESTS:=.d) \
     $(BENCHES:=.d)
