@@ -68,8 +68,9 @@ static enum k2_status chain(const struct k2_version_split *split, struct k2_row_
     enum k2_status status = K2_OK;
     for (size_t i = 0; i + 1 < count && status == K2_OK; i++) {
         uint64_t until = batch->untils == NULL ? 0 : batch->untils[rows[i]];
-        if (until == 0) {
-            status = k2_row_batch_set_until(batch, rows[i], batch->commits[rows[i + 1]], error);
+        uint64_t next = batch->commits[rows[i + 1]];
+        if (until == 0 || until > next) { // a rewrite without the next one may have said more
+            status = k2_row_batch_set_until(batch, rows[i], next, error);
         }
     }
     for (size_t i = 1; known && i < count && status == K2_OK; i++) {
