@@ -12,6 +12,11 @@
 #include "engine/row_order.h"
 #include "format/base/alloc.h"
 
+// What the index says of a file, less the groups of it that were met.
+struct expected_segment {
+    uint64_t id, groups, bytes;
+};
+
 struct check {
     struct k2_engine *engine;
     const struct k2_check_options *options;
@@ -20,6 +25,8 @@ struct check {
     uint64_t newest_snapshot;
     uint64_t mapped_id; // segment that `mapped` belongs to
     struct k2_slice mapped;
+    struct expected_segment *segments; // owned; by id
+    size_t segment_count;
 };
 
 static void find(struct check *self, const struct k2_error *error)
@@ -66,6 +73,52 @@ static enum k2_status map_segment(struct check *self, uint64_t segment_id, struc
     return status;
 }
 
+static enum k2_status expect_segment(struct check *self, uint64_t segment_id,
+                                     const struct k2_segment_record *record, struct k2_error *error)
+{
+    struct expected_segment *grown =
+        k2_realloc(self->segments, self->segment_count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "check: out of memory");
+    }
+    self->segments = grown;
+    self->segments[self->segment_count++] =
+        (struct expected_segment){segment_id, record->group_count, record->live_bytes};
+    return K2_OK;
+}
+
+static void meet_group(struct check *self, const struct k2_plan_group *group)
+{
+    size_t low = 0, high = self->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->segments[middle].id < group->segment_id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low < self->segment_count && self->segments[low].id == group->segment_id) {
+        self->segments[low].groups--; // below zero is found as well
+        self->segments[low].bytes -= group->length_bytes;
+    }
+}
+
+static void compare_segments(struct check *self)
+{
+    for (size_t i = 0; i < self->segment_count; i++) {
+        const struct expected_segment *segment = &self->segments[i];
+        if (segment->groups != 0 || segment->bytes != 0) {
+            struct k2_error finding;
+            (void)k2_fail(&finding, K2_CORRUPT,
+                          "segment %016llx: %lld groups too few and %lld bytes of such",
+                          (unsigned long long)segment->id, (long long)segment->groups,
+                          (long long)segment->bytes);
+            find(self, &finding);
+        }
+    }
+}
+
 static enum k2_status check_segments(struct check *self, struct k2_error *error)
 {
     struct k2_store_cursor cursor;
@@ -82,8 +135,11 @@ static enum k2_status check_segments(struct check *self, struct k2_error *error)
             if (is_finding(found)) {
                 find(self, &finding);
             }
+            status = expect_segment(self, k2_index_key_get(cursor.key, 0, 8), &record, error);
         }
-        status = k2_store_next(&cursor, error);
+        if (status == K2_OK) {
+            status = k2_store_next(&cursor, error);
+        }
     }
     k2_store_cursor_close(&cursor);
     return status;
@@ -244,6 +300,7 @@ static enum k2_status check_table(struct check *self, const struct k2_table *tab
             .versions = record.versions || record.until_max > 0,
         };
         struct k2_error finding;
+        meet_group(self, &group);
         enum k2_status found = check_group(self, table, &group, &finding);
         if (is_finding(found)) {
             k2_error_annotate(&finding, "segment %016llx: group at byte %llu",
@@ -324,6 +381,10 @@ enum k2_status k2_check(struct k2_engine *engine, const struct k2_check_options 
     for (size_t i = 0; status == K2_OK && (table = k2_engine_table_at(engine, i)) != NULL; i++) {
         status = check_table(&self, table, error);
     }
+    if (status == K2_OK) {
+        compare_segments(&self);
+    }
+    k2_free(self.segments);
     k2_file_unmap(self.mapped);
     k2_store_abort(self.txn);
     return status;

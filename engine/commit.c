@@ -404,8 +404,7 @@ static void committed(struct k2_engine *engine, const struct k2_snapshot *snapsh
         return;
     }
     engine->newest = *snapshot;
-    engine->tail.committed_bytes = engine->tail.written_bytes;
-    engine->tail.group_count += group_count;
+    k2_tail_committed(&engine->tail, group_count);
     k2_instruments_committed(engine);
     if (engine->tail.written_bytes >= K2_TAIL_CEILING_BYTES) {
         k2_tail_seal(engine, &engine->tail, true);

@@ -50,9 +50,12 @@ static enum k2_status pace(void *context, bool merges, uint64_t rows, uint64_t b
 static enum k2_status rewrite_table(struct compaction *self, const struct k2_table *table,
                                     bool *done, struct k2_error *error)
 {
+    k2_engine_lock(self->engine);
+    uint64_t newest_segment = self->engine->newest_segment;
+    k2_engine_unlock(self->engine);
     struct k2_level_request request = {
         .effort = self->options->full ? K2_EFFORT_FULL : K2_EFFORT_SORTED,
-        .from_ns = INT64_MIN,
+        .newest_segment = newest_segment,
         .pace = pace,
         .context = self,
     };

@@ -73,6 +73,7 @@ struct k2_index_value k2_segment_record_encode(const struct k2_segment_record *r
     put(&value, record->state, 1);
     put(&value, record->run, 8);
     put(&value, record->rewritten, 1);
+    put(&value, record->live_bytes, 8);
     return value;
 }
 
@@ -85,6 +86,7 @@ struct k2_segment_record k2_segment_record_decode(struct k2_slice value)
     record.state = k2_read_u8(&reader);
     record.run = k2_read_u64(&reader);
     record.rewritten = k2_read_u8(&reader) != 0;
+    record.live_bytes = k2_read_u64(&reader);
     return record;
 }
 

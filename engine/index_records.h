@@ -39,7 +39,8 @@ struct k2_segment_record {
     uint32_t group_count;  // those that count; a segment without any is retired
     uint8_t state;
     uint64_t run;
-    bool rewritten; // a rewrite's output; else it holds commits
+    bool rewritten;      // a rewrite's output; else it holds commits
+    uint64_t live_bytes; // of groups that count
 };
 
 struct k2_group_record {

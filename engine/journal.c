@@ -166,8 +166,7 @@ static enum k2_status write_entries(struct k2_engine *engine,
     }
     k2_row_batch_destroy(batch);
     if (status == K2_OK) {
-        engine->tail.committed_bytes = engine->tail.written_bytes;
-        engine->tail.group_count++;
+        k2_tail_committed(&engine->tail, 1);
     }
     return status;
 }

@@ -8,6 +8,8 @@
 #include "engine/publish.h"
 #include "format/base/alloc.h"
 
+enum { LEAST_DEAD_BYTES = 1 << 20 }; // of a file, to write the rest of it again
+
 static const int64_t most_late_ns = (int64_t)7 * 86400 * 1000000000;
 
 struct step {
@@ -15,6 +17,8 @@ struct step {
     const struct k2_table *table;
     const struct k2_level_request *request;
     struct k2_plan plan; // headers of all groups
+    uint64_t *sparse;    // owned
+    size_t sparse_count;
     struct k2_level_job job;
     int64_t newest_ns;
     struct k2_rewrite_floors floors;
@@ -41,6 +45,58 @@ static enum k2_status list_groups(struct step *self, struct k2_error *error)
         int64_t time_ns = self->plan.groups[i].time_max_ns;
         self->newest_ns = time_ns > self->newest_ns ? time_ns : self->newest_ns;
     }
+    return status;
+}
+
+// Does the file keep more bytes from being given back than it is worth?
+static bool is_sparse(const struct step *self, const struct k2_segment_record *record)
+{
+    uint64_t needed = record->live_bytes + K2_SEGMENT_ALIGNMENT;
+    uint64_t dead = record->length_bytes > needed ? record->length_bytes - needed : 0;
+    bool enough = self->request->effort == K2_EFFORT_FULL
+                      ? dead > 0
+                      : dead >= LEAST_DEAD_BYTES && dead > record->live_bytes;
+    return record->state == K2_SEGMENT_LIVE && record->group_count > 0 && enough;
+}
+
+static enum k2_status add_sparse(struct step *self, uint64_t segment_id, struct k2_error *error)
+{
+    uint64_t *grown = k2_realloc(self->sparse, self->sparse_count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return no_memory(error);
+    }
+    self->sparse = grown;
+    self->sparse[self->sparse_count++] = segment_id;
+    return K2_OK;
+}
+
+static enum k2_status list_sparse(struct step *self, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    struct k2_store_cursor cursor = {0};
+    k2_engine_lock(self->engine);
+    uint64_t open = self->engine->tail.open ? self->engine->tail.segment_id : 0;
+    k2_engine_unlock(self->engine);
+    enum k2_status status = k2_store_begin(self->engine->store, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
+    }
+    while (status == K2_OK && cursor.found) {
+        struct k2_segment_record record = k2_segment_record_decode(cursor.value);
+        uint64_t segment_id = k2_index_key_get(cursor.key, 0, 8);
+        if (segment_id != open && is_sparse(self, &record)) {
+            status = add_sparse(self, segment_id, error);
+        }
+        if (status == K2_OK) {
+            status = k2_store_next(&cursor, error);
+        }
+    }
+    k2_store_cursor_close(&cursor);
+    k2_store_abort(txn);
     return status;
 }
 
@@ -81,9 +137,14 @@ static enum k2_status choose(struct step *self, struct k2_error *error)
         .group_count = self->plan.group_count,
         .newest_ns = self->newest_ns,
         .effort = self->request->effort,
-        .from_ns = self->request->from_ns,
+        .newest_segment = self->request->newest_segment,
     };
     enum k2_status status = look_at_late(self, &state.late_is_due, error);
+    if (status == K2_OK && state.effort != K2_EFFORT_FOLDS) {
+        status = list_sparse(self, error);
+        state.sparse = self->sparse;
+        state.sparse_count = self->sparse_count;
+    }
     return status == K2_OK ? k2_levels_choose(&state, &self->job, error) : status;
 }
 
@@ -245,7 +306,7 @@ static enum k2_status settle(struct step *self, struct k2_error *error)
 }
 
 enum k2_status k2_level_step(struct k2_engine *engine, const struct k2_table *table,
-                             struct k2_level_request *request, bool *done,
+                             const struct k2_level_request *request, bool *done,
                              struct k2_rewrite_report *report, struct k2_error *error)
 {
     struct step self = {.engine = engine, .table = table, .request = request};
@@ -260,15 +321,10 @@ enum k2_status k2_level_step(struct k2_engine *engine, const struct k2_table *ta
         status =
             self.job.task == K2_TASK_SETTLE ? settle(&self, error) : rewrite(&self, report, error);
     }
-    for (size_t i = 0; status == K2_OK && self.job.full && i < self.job.input_count; i++) {
-        int64_t last_ns = self.job.inputs[i].time_max_ns;
-        if (last_ns >= request->from_ns) {
-            request->from_ns = last_ns == INT64_MAX ? last_ns : last_ns + 1;
-        }
-    }
     k2_plan_close(&self.plan);
     k2_level_job_deinit(&self.job);
     k2_free(self.floors.times_ns);
+    k2_free(self.sparse);
     k2_rewrite_unlock(engine);
     if (status != K2_OK) {
         k2_error_annotate(error, "levels of %s", table->schema->table);

@@ -46,6 +46,20 @@ static struct share share_of(const struct k2_level_state *state, uint16_t level)
     return share;
 }
 
+static bool is_sparse(const struct k2_level_state *state, uint64_t segment_id)
+{
+    size_t low = 0, high = state->sparse_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (state->sparse[middle] < segment_id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < state->sparse_count && state->sparse[low] == segment_id;
+}
+
 typedef bool wants_fn(const struct k2_level_state *state, const struct k2_plan_group *group,
                       int64_t first_ns, int64_t last_ns);
 
@@ -98,6 +112,31 @@ static bool is_merged(const struct k2_level_state *state, const struct k2_plan_g
 {
     return is_late(state, group, first_ns, last_ns) ||
            is_sorted_within(state, group, first_ns, last_ns);
+}
+
+static bool is_sparse_commit(const struct k2_level_state *state, const struct k2_plan_group *group,
+                             int64_t first_ns, int64_t last_ns)
+{
+    return is_commit(state, group, first_ns, last_ns) && is_sparse(state, group->segment_id);
+}
+
+static bool is_sparse_fold(const struct k2_level_state *state, const struct k2_plan_group *group,
+                           int64_t first_ns, int64_t last_ns)
+{
+    (void)first_ns;
+    (void)last_ns;
+    return (group->level == K2_LEVEL_FOLD || group->level == K2_LEVEL_FOLDS) &&
+           is_sparse(state, group->segment_id);
+}
+
+// Small, or in a file that is mostly empty.
+static bool is_old_history(const struct k2_level_state *state, const struct k2_plan_group *group,
+                           int64_t first_ns, int64_t last_ns)
+{
+    (void)first_ns;
+    (void)last_ns;
+    return group->level == K2_LEVEL_HISTORY &&
+           (group->row_count < K2_GROUP_ROWS / 2 || is_sparse(state, group->segment_id));
 }
 
 static int compare_places(const void *left, const void *right)
@@ -231,7 +270,8 @@ static enum k2_status choose_daily(const struct k2_level_state *state, struct k2
     return K2_OK;
 }
 
-// Everything sorted, from `from_ns` on, until it is enough and a group ends before the next begins.
+// Everything sorted that is not the work's own, until it is enough and a group ends before the next
+// begins.
 static enum k2_status choose_full(const struct k2_level_state *state, struct k2_level_job *job,
                                   struct k2_error *error)
 {
@@ -239,7 +279,7 @@ static enum k2_status choose_full(const struct k2_level_state *state, struct k2_
     uint64_t rows = 0;
     for (size_t i = 0; i < state->group_count; i++) {
         const struct k2_plan_group *group = &state->groups[i];
-        if (!k2_level_is_sorted(group->level) || group->time_min_ns < state->from_ns) {
+        if (!k2_level_is_sorted(group->level) || group->segment_id > state->newest_segment) {
             continue;
         }
         if (rows >= (uint64_t)4 * K2_WINDOW_ROWS && group->time_min_ns > last_ns) {
@@ -249,8 +289,51 @@ static enum k2_status choose_full(const struct k2_level_state *state, struct k2_
         first_ns = group->time_min_ns < first_ns ? group->time_min_ns : first_ns;
         last_ns = group->time_max_ns > last_ns ? group->time_max_ns : last_ns;
     }
-    job->full = true;
     return rows == 0 ? K2_OK : merge(state, first_ns, last_ns, is_sorted_within, job, error);
+}
+
+// History is read by who asks for the past only; it must not become many files.
+static enum k2_status choose_history(const struct k2_level_state *state, struct k2_level_job *job,
+                                     struct k2_error *error)
+{
+    size_t count = 0;
+    bool sparse = false;
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct k2_plan_group *group = &state->groups[i];
+        bool old = is_old_history(state, group, 0, 0);
+        count += old;
+        sparse |= old && is_sparse(state, group->segment_id);
+    }
+    return sparse || count >= K2_MOST_HISTORY
+               ? fold(state, is_old_history, K2_LEVEL_HISTORY, job, error)
+               : K2_OK;
+}
+
+// What still counts in mostly empty files is written again as it is, and the files can go.
+static enum k2_status choose_sparse(const struct k2_level_state *state, struct k2_level_job *job,
+                                    struct k2_error *error)
+{
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct k2_plan_group *group = &state->groups[i];
+        if (!is_sparse(state, group->segment_id)) {
+            continue;
+        }
+        switch (group->level) {
+        case K2_LEVEL_COMMIT:
+            return fold(state, is_sparse_commit, K2_LEVEL_FOLD, job, error);
+        case K2_LEVEL_FOLD:
+        case K2_LEVEL_FOLDS:
+            return fold(state, is_sparse_fold, K2_LEVEL_FOLDS, job, error);
+        case K2_LEVEL_LATE:
+            return fold(state, is_late, K2_LEVEL_LATE, job, error);
+        case K2_LEVEL_HISTORY:
+            break; // choose_history
+        default:
+            return merge(state, group->time_min_ns, group->time_max_ns, is_sorted_within, job,
+                         error);
+        }
+    }
+    return K2_OK;
 }
 
 enum k2_status k2_levels_choose(const struct k2_level_state *state, struct k2_level_job *job,
@@ -292,6 +375,12 @@ enum k2_status k2_levels_choose(const struct k2_level_state *state, struct k2_le
     }
     if (status == K2_OK && job->task == K2_TASK_NONE && state->effort == K2_EFFORT_FULL) {
         status = choose_full(state, job, error);
+    }
+    if (status == K2_OK && job->task == K2_TASK_NONE) {
+        status = choose_history(state, job, error);
+    }
+    if (status == K2_OK && job->task == K2_TASK_NONE) {
+        status = choose_sparse(state, job, error);
     }
     return status;
 }

@@ -14,11 +14,12 @@ enum {
     K2_MOST_UNSORTED_GROUPS = 96,   // of a table, while it is cared for
     K2_MOST_FOLDS = 16,
     K2_MOST_LATE = 8,
+    K2_MOST_HISTORY = 32, // small groups of history
 };
 
 enum k2_level_task {
     K2_TASK_NONE = 0,
-    K2_TASK_FOLD,   // into one run, as unsorted as before
+    K2_TASK_FOLD,   // into one run, as unsorted as before; or history
     K2_TASK_SORT,   // behind what is sorted; late rows stay below
     K2_TASK_MERGE,  // with what is sorted there
     K2_TASK_SETTLE, // hourly groups are large enough to be daily ones as they are
@@ -27,7 +28,6 @@ enum k2_level_task {
 struct k2_level_job {
     enum k2_level_task task;
     uint16_t level;               // of a fold
-    bool full;                    // of K2_EFFORT_FULL; goes on behind its inputs
     bool all;                     // a sort that leaves nothing but late rows below
     struct k2_plan_group *inputs; // owned
     size_t input_count;
@@ -38,7 +38,7 @@ enum k2_level_effort {
     K2_EFFORT_FOLDS = 3,  // folds of commits alone: while another rewrite is under way
     K2_EFFORT_BOUND = 0,  // what keeps the number of unsorted groups bounded, and what is due
     K2_EFFORT_SORTED = 1, // until everything is sorted
-    K2_EFFORT_FULL = 2,   // also what is sorted, once: groups before `from_ns` are done
+    K2_EFFORT_FULL = 2,   // also what is sorted, once: what lies in newer files is done
 };
 
 struct k2_level_state {
@@ -47,7 +47,9 @@ struct k2_level_state {
     int64_t newest_ns; // event time of the newest row
     bool late_is_due;  // late rows have waited for 7 days
     enum k2_level_effort effort;
-    int64_t from_ns; // K2_EFFORT_FULL
+    uint64_t newest_segment; // K2_EFFORT_FULL: files after this one are the work's own
+    const uint64_t *sparse;  // files of which more is to be given back than is needed, ascending
+    size_t sparse_count;
 };
 
 K2_MUST_CHECK enum k2_status k2_levels_choose(const struct k2_level_state *state,

@@ -179,6 +179,7 @@ enum k2_status k2_publish_tail(struct k2_engine *engine, const struct k2_tail *t
         .state = K2_SEGMENT_LIVE,
         .run = engine->run,
         .rewritten = tail->rewritten,
+        .live_bytes = tail->live_bytes + k2_tail_new_bytes(tail),
     };
     struct k2_index_key key = k2_index_key_id(tail->segment_id, 8);
     struct k2_index_value value = k2_segment_record_encode(&record);

@@ -464,6 +464,7 @@ enum k2_status k2_repair_index_segment(const struct k2_salvage *salvage, uint64_
         const struct k2_salvaged_group *group = &salvage->groups[i];
         if (group->counts) {
             record.group_count++;
+            record.live_bytes += group->length_bytes;
             record.length_bytes = group->place.offset + group->length_bytes;
             record.rewritten = group->record.level != K2_LEVEL_COMMIT;
         }

@@ -404,11 +404,11 @@ enum k2_status k2_rewrite_run(struct k2_rewrite *rewrite, const struct k2_rewrit
 
 // ---- swap
 
-// Takes `gone` groups off what counts in a segment, and retires it when none is left.
+// Takes groups off what counts in a segment, and retires it when none is left.
 static enum k2_status put_segment(struct k2_engine *engine, struct k2_store_txn *txn,
-                                  uint64_t segment_id, uint32_t gone, struct k2_error *error)
+                                  const struct k2_rewrite_segment *gone, struct k2_error *error)
 {
-    struct k2_index_key key = k2_index_key_id(segment_id, 8);
+    struct k2_index_key key = k2_index_key_id(gone->id, 8);
     struct k2_slice value;
     bool found;
     enum k2_status status =
@@ -417,12 +417,13 @@ static enum k2_status put_segment(struct k2_engine *engine, struct k2_store_txn 
         return status;
     }
     struct k2_segment_record record = k2_segment_record_decode(value);
-    if (!found || record.group_count < gone) {
+    if (!found || record.group_count < gone->groups || record.live_bytes < gone->bytes) {
         return k2_fail(error, K2_CORRUPT, "index: segment %016llx: %u groups, %u to take out",
-                       (unsigned long long)segment_id, found ? record.group_count : 0, gone);
+                       (unsigned long long)gone->id, found ? record.group_count : 0, gone->groups);
     }
-    bool open = engine->tail.open && engine->tail.segment_id == segment_id;
-    record.group_count -= gone;
+    bool open = engine->tail.open && engine->tail.segment_id == gone->id;
+    record.group_count -= gone->groups;
+    record.live_bytes -= gone->bytes;
     if (record.group_count == 0 && !open) {
         record.state = K2_SEGMENT_RETIRED;
     }
@@ -431,7 +432,7 @@ static enum k2_status put_segment(struct k2_engine *engine, struct k2_store_txn 
                           k2_index_value_slice(&changed), error);
     if (status == K2_OK && record.state == K2_SEGMENT_RETIRED) {
         key = k2_index_key_id(k2_store_txn_id(txn), 8);
-        k2_index_key_put(&key, segment_id, 8);
+        k2_index_key_put(&key, gone->id, 8);
         status = k2_store_put(txn, K2_STORE_RETIRED, k2_index_key_slice(&key), (struct k2_slice){0},
                               error);
     }
@@ -453,8 +454,7 @@ static enum k2_status remove_inputs(struct k2_rewrite *self, struct k2_store_txn
         status = k2_publish_remove(txn, &old, error);
     }
     for (size_t i = 0; i < self->inputs.segment_count && status == K2_OK; i++) {
-        const struct k2_rewrite_segment *segment = &self->inputs.segments[i];
-        status = put_segment(self->engine, txn, segment->id, segment->groups, error);
+        status = put_segment(self->engine, txn, &self->inputs.segments[i], error);
     }
     return status;
 }
@@ -487,6 +487,7 @@ static void swapped(struct k2_rewrite *self)
         const struct k2_rewrite_segment *segment = &self->inputs.segments[i];
         if (engine->tail.open && engine->tail.segment_id == segment->id) {
             engine->tail.group_count -= segment->groups;
+            engine->tail.live_bytes -= segment->bytes;
         }
     }
 }
@@ -639,7 +640,7 @@ static enum k2_status retire(struct k2_engine *engine, uint64_t segment_id, stru
     if (status != K2_OK) {
         return status;
     }
-    status = put_segment(engine, txn, segment_id, 0, error);
+    status = put_segment(engine, txn, &(struct k2_rewrite_segment){.id = segment_id}, error);
     if (status != K2_OK) {
         k2_store_abort(txn);
         return status;

@@ -8,6 +8,7 @@
 struct k2_rewrite_segment {
     uint64_t id;
     uint32_t groups; // inputs in it
+    uint64_t bytes;  // of those
     bool rewritten;
 };
 

@@ -54,6 +54,19 @@ enum k2_status k2_tail_write(struct k2_engine *engine, struct k2_tail *tail, str
     return K2_OK;
 }
 
+uint64_t k2_tail_new_bytes(const struct k2_tail *tail)
+{
+    uint64_t begin = tail->committed_bytes == 0 ? K2_SEGMENT_ALIGNMENT : tail->committed_bytes;
+    return tail->written_bytes - begin;
+}
+
+void k2_tail_committed(struct k2_tail *tail, uint32_t new_groups)
+{
+    tail->live_bytes += k2_tail_new_bytes(tail);
+    tail->committed_bytes = tail->written_bytes;
+    tail->group_count += new_groups;
+}
+
 enum k2_status k2_tail_sync(struct k2_engine *engine, struct k2_tail *tail, struct k2_error *error)
 {
     enum k2_status status = k2_file_sync(tail->file, error);

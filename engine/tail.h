@@ -21,6 +21,7 @@ struct k2_tail {
     uint64_t committed_bytes; // what the index knows
     uint64_t written_bytes;   // where the next group begins
     uint32_t group_count;     // committed, less those that a rewrite has replaced
+    uint64_t live_bytes;      // of those groups
     bool rewritten;           // it takes a rewrite, no commits
 };
 
@@ -33,6 +34,12 @@ K2_MUST_CHECK enum k2_status k2_tail_open(struct k2_engine *engine, struct k2_ta
 // Appends at `written_bytes`.
 K2_MUST_CHECK enum k2_status k2_tail_write(struct k2_engine *engine, struct k2_tail *tail,
                                            struct k2_slice bytes, struct k2_error *error);
+
+// Bytes of groups that are written and not committed yet.
+uint64_t k2_tail_new_bytes(const struct k2_tail *tail);
+
+// So many groups that were written are part of the store now.
+void k2_tail_committed(struct k2_tail *tail, uint32_t new_groups);
 
 // Makes everything written durable: data, then the name.
 K2_MUST_CHECK enum k2_status k2_tail_sync(struct k2_engine *engine, struct k2_tail *tail,
