@@ -1,6 +1,7 @@
 // One column of a row group on its way into a Parquet file: values to compressed pages.
 //
-// Begins with a dictionary and goes on without one where that does not pay. Belongs to one thread.
+// Numbers take the way that suits the values of the first page; texts begin with a dictionary.
+// Where a dictionary does not pay, the column goes on without. Belongs to one thread.
 #pragma once
 
 #include "format/base/zstd.h"
@@ -27,26 +28,37 @@ struct k2_parquet_page {
 struct k2_parquet_scratch {
     struct k2_zstd_compressor *compressor;
     struct k2_buffer body, packed, text;
+    uint32_t *entries; // of the dictionary, one for each value of a page of numbers
 };
 K2_MUST_CHECK enum k2_status k2_parquet_scratch_init(struct k2_parquet_scratch *scratch,
                                                      struct k2_error *error);
 void k2_parquet_scratch_deinit(struct k2_parquet_scratch *scratch);
 
 // A text of a dictionary, by the place where it stands.
+enum { K2_PARQUET_MEMO = 4096 }; // texts of a symbolic column that are remembered
+
 struct k2_parquet_memo {
     const uint8_t *data;
     size_t size_bytes;
     uint32_t entry, round;
 };
 
+// How the values of a chunk are written.
+enum k2_parquet_way {
+    K2_PARQUET_UNDECIDED = 0, // numbers, until the first page with a value is full
+    K2_PARQUET_BY_DICTIONARY,
+    K2_PARQUET_AS_PLAIN,
+    K2_PARQUET_AS_DELTAS, // DELTA_BINARY_PACKED
+};
+
 struct k2_parquet_column {
     const struct k2_parquet_field *field; // borrowed
     struct k2_parquet_scratch *scratch;   // borrowed
     struct k2_parquet_dictionary dictionary;
-    bool uses_dictionary; // for this page and those that follow
-    // The last value and its entry, so that runs are looked up once.
+    enum k2_parquet_way way; // of this page and those that follow
+    bool uncompressed;       // what this chunk's pages hold does not shrink
+    // The last text and its entry, so that runs are looked up once.
     bool has_last;
-    int64_t last_value;
     struct k2_slice last_text; // borrowed during one put
     uint32_t last_entry;
     struct k2_parquet_memo *memo; // symbolic columns: texts found during this put
@@ -54,17 +66,17 @@ struct k2_parquet_column {
     // The page that is being filled.
     uint32_t *levels;       // 1 = not null; optional fields only, and pages with a null
     size_t level_count;     // of them that are set; the rows behind are not null
-    uint32_t *entries;      // of the dictionary, one per value
-    struct k2_buffer plain; // the values, if without the dictionary; booleans as bytes
+    uint32_t *entries;      // texts: of the dictionary, one per value
+    int64_t *values;        // numbers
+    struct k2_buffer plain; // texts: the values, if without the dictionary
     size_t page_rows, page_values;
-    size_t page_plain_bytes; // of the values if they were PLAIN
-    bool page_has_range;     // fixed types; false: no value but NaN
-    int64_t page_min, page_max;
+    size_t page_plain_bytes; // of texts if they were PLAIN
     // The chunk so far.
     struct k2_buffer pages, dictionary_page;
     struct k2_parquet_page *page_list;
     size_t page_count, page_room;
     size_t dictionary_page_count; // data pages that use the dictionary
+    size_t delta_page_count;
     size_t row_count, null_count, uncompressed_bytes;
     bool has_range;
     int64_t min, max;                    // fixed types

@@ -14,9 +14,11 @@ enum {
     CONVERTED_TIMESTAMP_MICROS = 10,
     CONVERTED_INT_8 = 15,
     CONVERTED_INT_16 = 16,
+    CODEC_NONE = 0,
     CODEC_ZSTD = 6,
     ENCODING_PLAIN = 0,
     ENCODING_RLE = 3,
+    ENCODING_DELTA = 5, // DELTA_BINARY_PACKED
     ENCODING_RLE_DICTIONARY = 8,
     PAGE_DATA = 0,
     PAGE_DICTIONARY = 2,
@@ -35,8 +37,10 @@ struct chunk {
     uint64_t dictionary_bytes; // 0: no dictionary
     uint64_t null_count;
     uint32_t page_count, dictionary_page_count; // data pages, those that use the dictionary
-    uint32_t column_index_bytes;                // 0: none can be given
+    uint32_t delta_page_count;
+    uint32_t column_index_bytes; // 0: none can be given
     uint32_t offset_index_bytes;
+    bool uncompressed;
     bool has_min, has_max;
     struct k2_parquet_bound min, max;
 };
@@ -237,7 +241,9 @@ enum k2_status k2_parquet_metadata_add_group(struct k2_parquet_metadata *metadat
                                 .dictionary_bytes = column->dictionary_page.size_bytes,
                                 .null_count = column->null_count,
                                 .page_count = (uint32_t)column->page_count,
-                                .dictionary_page_count = (uint32_t)column->dictionary_page_count};
+                                .dictionary_page_count = (uint32_t)column->dictionary_page_count,
+                                .delta_page_count = (uint32_t)column->delta_page_count,
+                                .uncompressed = column->uncompressed};
         k2_parquet_column_bounds(column, &chunk->has_min, &chunk->min, &chunk->has_max,
                                  &chunk->max);
         size_t column_index = metadata->column_indexes.size_bytes;
@@ -404,13 +410,14 @@ static void put_statistics(struct k2_thrift_writer *thrift, const struct chunk *
 // Which encodings the pages have, so that a reader knows whether the dictionary says it all.
 static void put_page_counts(struct k2_thrift_writer *thrift, const struct chunk *chunk)
 {
-    uint32_t plain = chunk->page_count - chunk->dictionary_page_count;
+    uint32_t plain = chunk->page_count - chunk->dictionary_page_count - chunk->delta_page_count;
     const struct {
         int32_t page_type, encoding;
         uint32_t count;
     } rows[] = {
         {PAGE_DICTIONARY, ENCODING_PLAIN, chunk->dictionary_bytes > 0},
         {PAGE_DATA, ENCODING_RLE_DICTIONARY, chunk->dictionary_page_count},
+        {PAGE_DATA, ENCODING_DELTA, chunk->delta_page_count},
         {PAGE_DATA, ENCODING_PLAIN, plain},
     };
     size_t count = 0;
@@ -433,18 +440,21 @@ static void put_column_metadata(struct k2_thrift_writer *thrift,
                                 const struct k2_parquet_field *field, const struct chunk *chunk,
                                 uint64_t row_count)
 {
-    bool has_dictionary = chunk->dictionary_bytes > 0;
+    bool has_dictionary = chunk->dictionary_bytes > 0, has_deltas = chunk->delta_page_count > 0;
     k2_thrift_field_struct(thrift, 3);
     k2_thrift_field_i32(thrift, 1, (int32_t)field->type);
-    k2_thrift_field_list(thrift, 2, K2_THRIFT_I32, has_dictionary ? 3 : 2);
+    k2_thrift_field_list(thrift, 2, K2_THRIFT_I32, 2u + has_dictionary + has_deltas);
     k2_thrift_i32(thrift, ENCODING_PLAIN);
     k2_thrift_i32(thrift, ENCODING_RLE);
     if (has_dictionary) {
         k2_thrift_i32(thrift, ENCODING_RLE_DICTIONARY);
     }
+    if (has_deltas) {
+        k2_thrift_i32(thrift, ENCODING_DELTA);
+    }
     k2_thrift_field_list(thrift, 3, K2_THRIFT_BINARY, 1);
     k2_thrift_binary(thrift, k2_slice_of(field->name));
-    k2_thrift_field_i32(thrift, 4, CODEC_ZSTD);
+    k2_thrift_field_i32(thrift, 4, chunk->uncompressed ? CODEC_NONE : CODEC_ZSTD);
     k2_thrift_field_i64(thrift, 5, (int64_t)row_count);
     k2_thrift_field_i64(thrift, 6, (int64_t)chunk->uncompressed_bytes);
     k2_thrift_field_i64(thrift, 7, (int64_t)chunk->size_bytes);

@@ -2,6 +2,7 @@
 #include "format/base/alloc.h"
 #include "format/base/deflate.h"
 #include "format/base/zstd.h"
+#include "format/parquet/parquet_delta.h"
 #include "format/parquet/parquet_reader.h"
 #include "format/parquet/parquet_reader_private.h"
 #include "format/parquet/thrift_reader.h"
@@ -13,6 +14,7 @@ enum {
     ENCODING_PLAIN = 0,
     ENCODING_PLAIN_DICTIONARY = 2,
     ENCODING_RLE = 3,
+    ENCODING_DELTA = 5, // DELTA_BINARY_PACKED
     ENCODING_RLE_DICTIONARY = 8,
     PAGE_DATA = 0,
     PAGE_DICTIONARY = 2,
@@ -297,6 +299,9 @@ static enum k2_status read_values(struct chunk_reader *self, const struct page_h
             }
         }
         good = good && keep_texts(values, first, count);
+    } else if (head->encoding == ENCODING_DELTA && self->leaf->type == K2_PARQUET_INT64) {
+        good = k2_parquet_delta_read(bytes, target.numbers, count);
+        memset(target.texts, 0, count * sizeof *target.texts);
     } else if (head->encoding == ENCODING_RLE && self->leaf->type == K2_PARQUET_BOOLEAN) {
         (void)k2_read_u32(bytes);
         good = read_runs(bytes, 1, values->indexes, count);

@@ -1,8 +1,7 @@
 #include "format/parquet/parquet_runs.h"
 
 enum {
-    GROUP = 8,     // values of a bit-packed group
-    SHORT_RUN = 8, // a shorter run is cheaper bit-packed
+    GROUP = 8, // values of a bit-packed group; a shorter run is cheaper so, too
 };
 
 unsigned k2_parquet_bit_width(uint32_t value)
@@ -43,36 +42,51 @@ static void put_packed(struct k2_buffer *out, const uint32_t *values, size_t cou
     }
     uint64_t pending = 0;
     unsigned pending_bits = 0;
-    for (size_t i = 0; i < group_count * GROUP; i++) {
-        pending |= (uint64_t)(i < count ? values[i] : 0) << pending_bits;
-        for (pending_bits += bit_width; pending_bits >= 8; pending_bits -= 8) {
-            *bytes++ = (uint8_t)pending;
-            pending >>= 8;
+    for (size_t i = 0; i < count; i++) {
+        pending |= (uint64_t)values[i] << pending_bits;
+        pending_bits += bit_width;
+        if (pending_bits >= 32) {
+            for (size_t j = 0; j < 4; j++) { // one instruction where the machine allows
+                bytes[j] = (uint8_t)(pending >> 8 * j);
+            }
+            bytes += 4;
+            pending >>= 32;
+            pending_bits -= 32;
         }
     }
+    for (uint8_t *end = out->data + out->size_bytes; bytes < end; pending >>= 8) {
+        *bytes++ = (uint8_t)pending;
+    }
+}
+
+static bool is_run(const uint32_t *values)
+{
+    uint32_t difference = 0;
+    for (size_t i = 1; i < GROUP; i++) {
+        difference |= values[i] ^ values[0];
+    }
+    return difference == 0;
 }
 
 void k2_parquet_put_runs(struct k2_buffer *out, const uint32_t *values, size_t count,
                          unsigned bit_width)
 {
-    size_t packed = 0; // values before `i` that wait to be bit-packed
+    size_t packed = 0; // values before `i` that wait to be bit-packed: whole groups
     for (size_t i = 0; i < count;) {
-        size_t length = run_length(values + i, count - i);
-        // Bit-packed values come in whole groups: the first values of a run complete them.
-        size_t missing = (GROUP - packed % GROUP) % GROUP;
-        if (length < SHORT_RUN + missing) {
-            packed += length;
-            i += length;
+        size_t left = count - i;
+        if (left < GROUP || !is_run(values + i)) {
+            size_t group = left < GROUP ? left : GROUP;
+            packed += group;
+            i += group;
             continue;
         }
-        packed += missing;
-        i += missing;
         if (packed > 0) {
             put_packed(out, values + i - packed, packed, bit_width);
             packed = 0;
         }
-        k2_parquet_put_run(out, values[i], length - missing, bit_width);
-        i += length - missing;
+        size_t length = run_length(values + i, left);
+        k2_parquet_put_run(out, values[i], length, bit_width);
+        i += length;
     }
     if (packed > 0) {
         put_packed(out, values + count - packed, packed, bit_width);

@@ -6,7 +6,7 @@
 
 enum {
     GROUP_BYTES = 32 << 20,
-    STEP_ROWS = 256, // rows that go into every column between two looks at the memory
+    STEP_ROWS = 1024, // rows that go into every column between two looks at the memory
 };
 
 struct k2_parquet_writer {

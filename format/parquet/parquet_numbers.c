@@ -1,0 +1,176 @@
+// The part of parquet_column.h that turns the numbers of a page into bytes.
+#include "format/base/alloc.h"
+#include "format/parquet/parquet_column_private.h"
+#include "format/parquet/parquet_delta.h"
+#include "format/parquet/parquet_runs.h"
+
+enum {
+    SAMPLE = 4096,     // numbers that are looked at to choose a way
+    FEW = 16,          // a dictionary whose values come as often on average is always good
+    MOST_FACTOR = 16,  // that all differences may have in common: deltas waste its bits
+    HINT_NUMBERS = 16, // so far ahead the dictionary is told what comes
+};
+
+// ---- choosing -----------------------------------------------------------------------------------
+
+// The greatest number that all differences are multiples of, or one that is small enough.
+static uint64_t common_factor(const int64_t *values, size_t count)
+{
+    uint64_t factor = 0;
+    for (size_t i = 1; i < count && (factor == 0 || factor > MOST_FACTOR); i++) {
+        int64_t difference = (int64_t)((uint64_t)values[i] - (uint64_t)values[i - 1]);
+        uint64_t left = difference < 0 ? 0 - (uint64_t)difference : (uint64_t)difference;
+        while (left != 0) {
+            uint64_t rest = factor % left;
+            factor = left;
+            left = factor == 0 ? 0 : rest;
+        }
+    }
+    return factor;
+}
+
+// Times, ids and counters are near to their neighbours; prices and quantities, multiples of a large
+// number, come again.
+static enum k2_parquet_lookup choose(struct k2_parquet_column *column)
+{
+    const int64_t *values = column->values;
+    size_t count = column->page_values < SAMPLE ? column->page_values : SAMPLE;
+    size_t width = k2_parquet_width_bytes(column);
+    column->way = K2_PARQUET_BY_DICTIONARY;
+    if (column->field->type != K2_PARQUET_INT64) {
+        return K2_PARQUET_FOUND;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t entry;
+        enum k2_parquet_lookup lookup =
+            k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)values[i], &entry);
+        if (lookup == K2_PARQUET_NO_MEMORY) {
+            return lookup;
+        }
+    }
+    size_t distinct = column->dictionary.entry_count;
+    if (distinct * FEW <= count || common_factor(values, count) > MOST_FACTOR) {
+        return K2_PARQUET_FOUND;
+    }
+    struct k2_buffer *packed = &column->scratch->packed;
+    k2_buffer_clear(packed);
+    k2_parquet_delta_put(packed, values, count);
+    if (packed->failed) {
+        return K2_PARQUET_NO_MEMORY;
+    }
+    if (packed->size_bytes < distinct * width + count * k2_parquet_entry_bits(column) / 8) {
+        column->way = K2_PARQUET_AS_DELTAS;
+        k2_parquet_dictionary_clear(&column->dictionary);
+    }
+    return K2_PARQUET_FOUND;
+}
+
+static bool dictionary_pays(const struct k2_parquet_column *column)
+{
+    size_t width = k2_parquet_width_bytes(column);
+    return column->dictionary.entry_count * width +
+               column->page_values * k2_parquet_entry_bits(column) / 8 <
+           column->page_values * width;
+}
+
+// ---- writing ------------------------------------------------------------------------------------
+
+// The entries of the page's numbers into the scratch; K2_PARQUET_FULL: not all have one.
+static enum k2_parquet_lookup find_entries(struct k2_parquet_column *column)
+{
+    const int64_t *values = column->values;
+    uint32_t *entries = column->scratch->entries, last = 0;
+    for (size_t i = 0; i < column->page_values; i++) {
+        if (i + HINT_NUMBERS < column->page_values) {
+            k2_parquet_dictionary_hint(&column->dictionary, (uint64_t)values[i + HINT_NUMBERS]);
+        }
+        if (i == 0 || values[i] != values[i - 1]) {
+            enum k2_parquet_lookup lookup =
+                k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)values[i], &last);
+            if (lookup != K2_PARQUET_FOUND && lookup != K2_PARQUET_ADDED) {
+                return lookup;
+            }
+        }
+        entries[i] = last;
+    }
+    return K2_PARQUET_FOUND;
+}
+
+static void put_booleans(const struct k2_parquet_column *column, struct k2_buffer *body)
+{
+    for (size_t i = 0; i < column->page_values; i += 8) {
+        unsigned bits = 0;
+        for (size_t j = i; j < column->page_values && j < i + 8; j++) {
+            bits |= (unsigned)(column->values[j] != 0) << (j - i);
+        }
+        k2_put_u8(body, (uint8_t)bits);
+    }
+}
+
+static void put_plain(const struct k2_parquet_column *column, struct k2_buffer *body)
+{
+    if (column->field->type == K2_PARQUET_BOOLEAN) {
+        put_booleans(column, body);
+        return;
+    }
+    size_t width = k2_parquet_width_bytes(column);
+    uint8_t *place = k2_buffer_extend(body, column->page_values * width);
+    if (place == NULL) {
+        return;
+    }
+    if (width == sizeof(int64_t) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+        memcpy(place, column->values, column->page_values * width);
+        return;
+    }
+    for (size_t i = 0; i < column->page_values; i++) {
+        k2_parquet_store(place + i * width, width, column->values[i]);
+    }
+}
+
+// A dictionary that is full, or no smaller than the numbers of the first page, is left.
+static enum k2_parquet_lookup use_dictionary(struct k2_parquet_column *column)
+{
+    enum k2_parquet_lookup lookup = find_entries(column);
+    if (lookup == K2_PARQUET_NO_MEMORY) {
+        return lookup;
+    }
+    bool first = column->dictionary_page_count == 0;
+    if (lookup == K2_PARQUET_FULL || (first && !dictionary_pays(column))) {
+        column->way = K2_PARQUET_AS_PLAIN;
+        if (first) {
+            k2_parquet_dictionary_clear(&column->dictionary);
+        }
+    }
+    return K2_PARQUET_FOUND;
+}
+
+enum k2_status k2_parquet_put_numbers(struct k2_parquet_column *column, struct k2_buffer *body,
+                                      int32_t *encoding, struct k2_error *error)
+{
+    enum k2_parquet_lookup lookup = K2_PARQUET_FOUND;
+    *encoding = K2_PARQUET_ENCODING_PLAIN;
+    if (column->page_values == 0) {
+        return K2_OK;
+    }
+    if (column->way == K2_PARQUET_UNDECIDED) {
+        lookup = choose(column);
+    }
+    if (lookup == K2_PARQUET_FOUND && column->way == K2_PARQUET_BY_DICTIONARY) {
+        lookup = use_dictionary(column);
+    }
+    if (lookup != K2_PARQUET_FOUND) {
+        return k2_fail(error, K2_NO_MEMORY, "parquet: no memory");
+    }
+    if (column->way == K2_PARQUET_AS_PLAIN) {
+        put_plain(column, body);
+    } else if (column->way == K2_PARQUET_AS_DELTAS) {
+        *encoding = K2_PARQUET_ENCODING_DELTA;
+        k2_parquet_delta_put(body, column->values, column->page_values);
+    } else {
+        unsigned bits = k2_parquet_entry_bits(column);
+        *encoding = K2_PARQUET_ENCODING_DICTIONARY;
+        k2_put_u8(body, (uint8_t)bits);
+        k2_parquet_put_runs(body, column->scratch->entries, column->page_values, bits);
+    }
+    return K2_OK;
+}
