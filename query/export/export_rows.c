@@ -6,6 +6,7 @@
 #include "format/base/alloc.h"
 #include "format/base/timestamp.h"
 #include "query/export/data_file.h"
+#include "query/export/export_order.h"
 #include "query/export/row_sorter.h"
 
 enum { BATCH_ROWS = 1 << 19 };
@@ -205,11 +206,13 @@ enum k2_status k2_export_days_of(const struct k2_row_selection *selection, int32
 
 struct day_writer {
     const struct k2_export_writer *writer;
-    struct k2_row_sorter *sorter;
-    struct k2_data_file *file; // NULL: none is open
+    struct k2_row_sorter *sorter; // NULL until rows come that have to be sorted
+    size_t most_rows;             // that are sorted at a time
+    struct k2_data_file *file;    // NULL: none is open
     int32_t day;
     size_t file_number;
-    uint64_t rows; // of all days
+    uint64_t rows;     // of all days
+    uint64_t day_rows; // of all days before this one
 };
 
 static enum k2_status open_file(struct day_writer *self, struct k2_error *error)
@@ -260,37 +263,48 @@ static enum k2_status close_file(struct day_writer *self, struct k2_error *error
     return status;
 }
 
+// Sorted rows go into the file.
+static enum k2_status put_rows(struct day_writer *self, const struct k2_vector *vectors,
+                               size_t row_count, struct k2_error *error)
+{
+    const struct k2_export_writer *writer = self->writer;
+    enum k2_status status = self->file == NULL ? open_file(self, error) : K2_OK;
+    if (status == K2_OK) {
+        status = k2_data_file_put(self->file, vectors, row_count, error);
+    }
+    self->rows += row_count;
+    if (writer->progress != NULL) {
+        writer->progress(writer->context, self->rows);
+    }
+    if (status == K2_OK && writer->stop != NULL && writer->stop(writer->context)) {
+        status = k2_fail(error, K2_BUSY, "export: told to stop");
+    }
+    return status;
+}
+
+static enum k2_status close_large_file(struct day_writer *self, struct k2_error *error)
+{
+    bool large = self->file != NULL && k2_data_file_size(self->file) >= target_file_bytes;
+    return large ? close_file(self, error) : K2_OK;
+}
+
 // What is gathered goes into the file, sorted.
 static enum k2_status flush(struct day_writer *self, struct k2_error *error)
 {
-    const struct k2_export_writer *writer = self->writer;
     const struct k2_vector *vectors;
     size_t row_count = 1;
     if (k2_row_sorter_count(self->sorter) == 0) {
         return K2_OK;
     }
     enum k2_status status = k2_row_sorter_sort(self->sorter, error);
-    if (status == K2_OK && self->file == NULL) {
-        status = open_file(self, error);
-    }
     while (status == K2_OK && row_count > 0) {
         k2_row_sorter_next(self->sorter, &vectors, &row_count);
         if (row_count > 0) {
-            status = k2_data_file_put(self->file, vectors, row_count, error);
-        }
-        self->rows += row_count;
-        if (writer->progress != NULL) {
-            writer->progress(writer->context, self->rows);
-        }
-        if (status == K2_OK && writer->stop != NULL && writer->stop(writer->context)) {
-            status = k2_fail(error, K2_BUSY, "export: told to stop");
+            status = put_rows(self, vectors, row_count, error);
         }
     }
     k2_row_sorter_clear(self->sorter);
-    if (status == K2_OK && k2_data_file_size(self->file) >= target_file_bytes) {
-        status = close_file(self, error);
-    }
-    return status;
+    return status == K2_OK ? close_large_file(self, error) : status;
 }
 
 // Rows of a range of time, of all or some instruments.
@@ -505,24 +519,129 @@ static enum k2_status write_large_day(struct day_writer *self, struct k2_scan_re
     return status;
 }
 
+// ---- days that lie there as they are to be
+// ----------------------------------------------------------
+
+// Whether the rows come sorted, looking at what they are sorted by alone.
+static enum k2_status look_at_order(const struct day_writer *self,
+                                    const struct k2_scan_request *request, bool *sorted,
+                                    struct k2_error *error)
+{
+    static const size_t columns[] = {K2_SYMBOL, K2_TIMESTAMP, K2_SEQUENCE};
+    struct k2_scan_request looking = *request;
+    struct k2_export_order order = {0};
+    struct k2_scan *scan = NULL;
+    const struct k2_vector *vectors;
+    size_t row_count = 1;
+    looking.columns = columns;
+    looking.column_count = sizeof columns / sizeof columns[0];
+    *sorted = true;
+    enum k2_status status = k2_scan_open(self->writer->selection.engine, &looking, &scan, error);
+    while (status == K2_OK && row_count > 0 && *sorted) {
+        status = k2_scan_next(scan, &vectors, &row_count, error);
+        if (status == K2_OK && row_count > 0) {
+            *sorted =
+                k2_export_order_follows(&order, &vectors[0], &vectors[1], &vectors[2], row_count);
+        }
+    }
+    k2_scan_close(scan);
+    k2_export_order_deinit(&order);
+    return status;
+}
+
+// Writes the rows as they come. `*sorted` false: a rewrite has changed their order meanwhile, and
+// what was written is no file.
+static enum k2_status write_as_stored(struct day_writer *self,
+                                      const struct k2_scan_request *request, bool *sorted,
+                                      struct k2_error *error)
+{
+    struct k2_export_order order = {0};
+    struct k2_scan *scan = NULL;
+    const struct k2_vector *vectors;
+    size_t row_count = 1;
+    enum k2_status status = k2_scan_open(self->writer->selection.engine, request, &scan, error);
+    while (status == K2_OK && row_count > 0 && *sorted) {
+        status = k2_scan_next(scan, &vectors, &row_count, error);
+        if (status != K2_OK || row_count == 0) {
+            break;
+        }
+        *sorted = k2_export_order_follows(&order, &vectors[K2_SYMBOL], &vectors[K2_TIMESTAMP],
+                                          &vectors[K2_SEQUENCE], row_count);
+        if (*sorted) {
+            status = put_rows(self, vectors, row_count, error);
+        }
+        if (status == K2_OK && *sorted) {
+            status = close_large_file(self, error);
+        }
+    }
+    k2_scan_close(scan);
+    k2_export_order_deinit(&order);
+    return status;
+}
+
+// Takes the day's files back.
+static enum k2_status begin_day_anew(struct day_writer *self, size_t files_before,
+                                     struct k2_error *error)
+{
+    struct k2_file_list *files = self->writer->files;
+    struct k2_object_store *store = self->writer->store;
+    enum k2_status status = K2_OK;
+    k2_data_file_abort(self->file);
+    self->file = NULL;
+    self->file_number = 0;
+    self->rows = self->day_rows;
+    while (status == K2_OK && files->count > files_before) {
+        const struct k2_iceberg_file *file = &files->items[--files->count];
+        files->rows -= (uint64_t)file->record_count;
+        files->bytes -= (uint64_t)file->size_bytes;
+        status = store->class->remove(store->self, (const char *)file->path.data, error);
+    }
+    return status;
+}
+
+// ---- days -----------------------------------------------------------------------------------
+
+static enum k2_status sort_day(struct day_writer *self, struct k2_scan_request *request,
+                               uint64_t row_count, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    if (self->sorter == NULL) {
+        status = k2_row_sorter_create(&self->sorter, self->writer->selection.table->schema,
+                                      self->most_rows + K2_VECTOR_ROWS, error);
+    }
+    if (status == K2_OK && row_count > BATCH_ROWS) {
+        return write_large_day(self, request, error);
+    }
+    if (status == K2_OK) {
+        status = gather(self, request, error);
+    }
+    return status == K2_OK ? flush(self, error) : status;
+}
+
 static enum k2_status write_day(struct day_writer *self, const struct k2_day_rows *day,
                                 struct k2_error *error)
 {
     const struct k2_row_selection *selection = &self->writer->selection;
     struct k2_scan_request request = scan_request(selection);
+    size_t files_before = self->writer->files->count;
+    bool sorted = false;
     self->day = day->day;
     self->file_number = 0;
+    self->day_rows = self->rows;
     narrow_to_day(&request.has_start, &request.start_ns, &request.has_end, &request.end_ns,
                   day->day);
-    enum k2_status status;
     if (day->rows == 0) {
         return K2_OK;
     }
-    if (day->rows <= BATCH_ROWS) {
-        status = gather(self, &request, error);
-        status = status == K2_OK ? flush(self, error) : status;
-    } else {
-        status = write_large_day(self, &request, error);
+    enum k2_status status = look_at_order(self, &request, &sorted, error);
+    if (status == K2_OK && sorted) {
+        status = write_as_stored(self, &request, &sorted, error);
+        if (status == K2_OK && !sorted) {
+            status = begin_day_anew(self, files_before, error);
+        }
+    }
+    if (status == K2_OK && !sorted) {
+        status = sort_day(self, &request, day->rows, error);
     }
     return status == K2_OK ? close_file(self, error) : status;
 }
@@ -536,9 +655,8 @@ enum k2_status k2_export_write(const struct k2_export_writer *writer,
     for (size_t i = 0; i < day_count; i++) {
         most = days[i].rows > most ? days[i].rows : most;
     }
-    size_t capacity = most < BATCH_ROWS ? (size_t)most : BATCH_ROWS;
-    enum k2_status status = k2_row_sorter_create(&self.sorter, writer->selection.table->schema,
-                                                 capacity + K2_VECTOR_ROWS, error);
+    self.most_rows = most < BATCH_ROWS ? (size_t)most : BATCH_ROWS;
+    enum k2_status status = K2_OK;
     for (size_t i = 0; status == K2_OK && i < day_count; i++) {
         status = write_day(&self, &days[i], error);
     }

@@ -1,6 +1,7 @@
 // How fast rows leave a store as Parquet and as an Arrow stream: simulated trades of 1,000 skewed
 // symbols, in order of time, after a full compaction; 8 columns (9 with the exchange), and all of
-// TradeV2. Rates are of one core: rows by processor time. Arguments: rows in millions (default 2).
+// TradeV2. Rates are of one core: rows by processor time. Arguments: rows in millions (default 2),
+// and a word: only what has it in its name is measured.
 // The store is made below TMPDIR (else /tmp) and removed at the end.
 #include <ftw.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@
 
 #include "engine/compact.h"
 #include "engine/k2_db.h"
+#include "engine/snapshot.h"
+#include "format/base/alloc.h"
+#include "query/export/exporter.h"
 #include "query/range_query.h"
 
 enum { SYMBOLS = 1000, BATCH = 65000, PIECE_BYTES = 256 << 10, CEILING_BYTES = 1 << 30 };
@@ -101,6 +105,14 @@ static void add_rows(struct k2_db *db, size_t row_count)
     k2_appender_close(appender);
 }
 
+static void show(const char *name, double rows, double bytes, double seconds)
+{
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    (void)printf("%-28s %7.2f M rows/s %8.2f bytes a row, at most %ld MiB so far\n", name,
+                 rows / seconds / 1e6, bytes / rows, usage.ru_maxrss >> 10);
+}
+
 static void measure(struct k2_engine *engine, const char *name, const char *format,
                     const char *fields)
 {
@@ -122,13 +134,35 @@ static void measure(struct k2_engine *engine, const char *name, const char *form
         bytes += piece.size_bytes;
     }
     double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun;
-    double rows = (double)k2_range_query_summary(query).rows;
+    show(name, (double)k2_range_query_summary(query).rows, (double)bytes, seconds);
     k2_range_query_close(query);
     k2_buffer_deinit(&piece);
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    (void)printf("%-28s %7.2f M rows/s %8.2f bytes a row, at most %ld MiB so far\n", name,
-                 rows / seconds / 1e6, (double)bytes / rows, usage.ru_maxrss >> 10);
+}
+
+// All columns into a new Iceberg table in a folder, sorted by symbol, a file a day: everything that
+// `k2 export --warehouse` does.
+static void measure_table(struct k2_engine *engine, const char *parent)
+{
+    struct k2_error error;
+    struct k2_warehouse warehouse;
+    char folder[300];
+    (void)snprintf(folder, sizeof folder, "%s/warehouse", parent);
+    const struct k2_warehouse_options options = {.warehouse = folder, .create = true};
+    struct k2_snapshot newest;
+    struct k2_export_result result;
+    double begun = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    need(k2_snapshot_newest(engine, &newest, &error), &error);
+    need(k2_warehouse_open(&warehouse, &options, &error), &error);
+    struct k2_export_request request = {.engine = engine,
+                                        .warehouse = &warehouse,
+                                        .table = k2_engine_table(engine, k2_slice_of("trades")),
+                                        .snapshot = newest.id,
+                                        .newest = newest.id};
+    need(k2_export_table(&request, &result, &error), &error);
+    show("Iceberg table, TradeV2", (double)result.rows_added, (double)result.bytes_added,
+         seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun);
+    k2_free(result.metadata);
+    k2_warehouse_close(&warehouse);
 }
 
 int main(int argument_count, char **arguments)
@@ -150,11 +184,24 @@ int main(int argument_count, char **arguments)
     struct k2_compact_report report;
     need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
          &error);
-    measure(db->engine, "Parquet, 8 columns", "parquet", eight);
-    measure(db->engine, "Parquet, TradeV2", "parquet", "");
-    measure(db->engine, "Arrow stream, 8 columns", "arrow", eight);
-    measure(db->engine, "Arrow stream, TradeV2", "arrow", "");
-    measure(db->engine, "CSV, 8 columns", "csv", eight);
+    const char *word = argument_count > 2 ? arguments[2] : "";
+    if (strstr("Iceberg table, TradeV2", word) != NULL) {
+        measure_table(db->engine, path);
+    }
+    static const struct {
+        const char *name, *format, *fields;
+    } runs[] = {
+        {"Parquet, 8 columns", "parquet", eight},
+        {"Parquet, TradeV2", "parquet", ""},
+        {"Arrow stream, 8 columns", "arrow", eight},
+        {"Arrow stream, TradeV2", "arrow", ""},
+        {"CSV, 8 columns", "csv", eight},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        if (strstr(runs[i].name, word) != NULL) {
+            measure(db->engine, runs[i].name, runs[i].format, runs[i].fields);
+        }
+    }
     k2_db_close(db);
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
