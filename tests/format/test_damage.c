@@ -161,6 +161,15 @@ static struct k2_instrument_name name_of(void *context, uint32_t instrument)
     return (struct k2_instrument_name){k2_slice_of("XASX"), k2_slice_of(context)};
 }
 
+// What a rewrite knows of the row: when it came, what replaced it, what it did itself.
+static void fill_versions(struct group *self, size_t row)
+{
+    static const enum k2_row_op ops[] = {K2_OP_PUT, K2_OP_PUT, K2_OP_REPLACE, K2_OP_DELETE};
+    self->batch->commits[row] = 100 + row % 50;
+    assert_int_equal(k2_row_batch_set_until(self->batch, row, 200 + row % 77, NULL), K2_OK);
+    assert_int_equal(k2_row_batch_set_op(self->batch, row, ops[row % 7 % 4], NULL), K2_OK);
+}
+
 static int create_group(void **state, uint16_t level)
 {
     static char table[] = "everything";
@@ -180,15 +189,23 @@ static int create_group(void **state, uint16_t level)
     }
     self->schema =
         (struct k2_schema){.table = table, .columns = self->columns, .column_count = COLUMNS};
-    assert_int_equal(k2_row_batch_create(&self->batch, &self->schema, ROWS, false, NULL), K2_OK);
+    bool history = level == K2_LEVEL_HISTORY;
+    assert_int_equal(k2_row_batch_create(&self->batch, &self->schema, ROWS, history, NULL), K2_OK);
     for (size_t row = 0; row < ROWS; row++) {
         order[row] = (uint32_t)row;
         fill_row(self, row, &random, last);
+        if (history) {
+            fill_versions(self, row);
+        }
     }
+    static const struct k2_rewrite_input inputs[] = {{.segment_id = 3, .begin = 4096, .end = 8192},
+                                                     {.segment_id = 5, .begin = 4096, .end = 9000}};
     struct k2_row_group_info info = {.segment_id = SEGMENT_ID,
                                      .offset = OFFSET,
                                      .level = level,
                                      .part_count = 1,
+                                     .inputs = inputs,
+                                     .input_count = level > 0 ? 2 : 0,
                                      .markers = &marker,
                                      .marker_count = 1,
                                      .table_name = k2_slice_of("trades")};
@@ -210,6 +227,11 @@ static int create_sorted(void **state)
     return create_group(state, 1);
 }
 
+static int create_history(void **state)
+{
+    return create_group(state, K2_LEVEL_HISTORY);
+}
+
 static int destroy_group(void **state)
 {
     struct group *self = *state;
@@ -224,9 +246,15 @@ static bool same_cell(const struct group *self, size_t row, size_t column,
                       const struct k2_vector *vector, size_t i)
 {
     const struct k2_row_key *key = &self->batch->keys[row];
-    const struct k2_batch_column *cells = &self->batch->columns[column];
+    const struct k2_batch_column *cells = &self->batch->columns[column % COLUMNS];
     bool valid = vector->valid == NULL || vector->valid[i] == 1;
     switch (column) {
+    case K2_COLUMN_ID_COMMIT - 1:
+        return valid && vector->values[i] == (int64_t)self->batch->commits[row];
+    case K2_COLUMN_ID_UNTIL - 1:
+        return valid && vector->values[i] == (int64_t)self->batch->untils[row];
+    case K2_COLUMN_ID_OP - 1:
+        return valid && vector->values[i] == (int64_t)self->batch->ops[row];
     case K2_TIMESTAMP:
         return valid && vector->values[i] == key->time_ns;
     case K2_EPOCH:
@@ -265,7 +293,7 @@ static enum k2_status compare_column(const struct group *self, const struct k2_r
         for (uint32_t i = 0; status == K2_OK && i < row_count; i++, row++) {
             if (!same_cell(self, row, column, &vector, i)) {
                 fail_msg("%s %zu: column %s, row %zu is another one", what, place,
-                         columns[column].name, row);
+                         column < COLUMNS ? columns[column].name : "hidden", row);
             }
         }
     }
@@ -290,8 +318,15 @@ static enum k2_status compare_group(const struct group *self, struct k2_slice by
     assert_int_equal(entries[0].time_max_ns, self->batch->keys[ROWS - 1].time_ns);
     assert_int_equal(info->marker_count, 1);
     assert_true(k2_slice_equal(info->markers[0].value, k2_slice_of("17")));
+    assert_int_equal(info->input_count, info->level > 0 ? 2 : 0);
+    assert_int_equal(info->level > 0 ? info->inputs[1].end : 9000, 9000);
     for (size_t i = K2_TIMESTAMP; i < COLUMNS; i++) {
         enum k2_status read = compare_column(self, view, i, what, place);
+        status = read != K2_OK ? read : status;
+    }
+    for (size_t id = K2_COLUMN_ID_COMMIT; info->level == K2_LEVEL_HISTORY && id <= K2_COLUMN_ID_OP;
+         id++) {
+        enum k2_status read = compare_column(self, view, id - 1, what, place);
         status = read != K2_OK ? read : status;
     }
     k2_row_group_view_close(view);
@@ -310,13 +345,17 @@ static void every_codec_and_encoding_is_there(void **state)
         struct k2_column_reader *reader;
         struct k2_block_info info;
         bool found;
-        uint8_t encoding = view->places[i - K2_TIMESTAMP].encoding;
+        size_t place = 0;
+        while (place + 1 < view->column_count && view->columns[place].id != i + 1) {
+            place++;
+        }
+        uint8_t encoding = view->places[place].encoding;
         assert_int_equal(k2_column_reader_open(&reader, view, (uint16_t)(i + 1), &found, NULL),
                          K2_OK);
         assert_true(k2_column_reader_block_info(reader, 0, &info));
         if (encoding != columns[i].encoding ||
             (columns[i].codecs[0] != NULL &&
-             strcmp(info.codec, columns[i].codecs[view->info.level]) != 0)) {
+             strcmp(info.codec, columns[i].codecs[view->info.level == K2_LEVEL_HOURLY]) != 0)) {
             print_error("%s: encoding %u, %s\n", columns[i].name, encoding, info.codec);
             wrong++;
         }
@@ -537,6 +576,8 @@ int main(void)
     };
     int failed =
         cmocka_run_group_tests_name("damage, committed", tests, create_committed, destroy_group);
+    failed +=
+        cmocka_run_group_tests_name("damage, sorted level", tests, create_sorted, destroy_group);
     return failed +
-           cmocka_run_group_tests_name("damage, sorted level", tests, create_sorted, destroy_group);
+           cmocka_run_group_tests_name("damage, history", tests, create_history, destroy_group);
 }
