@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,25 @@ struct k2_store_txn {
     size_t scratch_bytes;
     bool write;
 };
+
+static atomic_long operations_left = -1; // test aid; -1: no limit
+static atomic_int refusal;
+
+void k2_store_fail_after(long count, int error_number)
+{
+    atomic_store(&refusal, error_number);
+    atomic_store(&operations_left, count);
+}
+
+// 0, or what a test wants LMDB to answer.
+static int refused(void)
+{
+    long left = atomic_load_explicit(&operations_left, memory_order_relaxed);
+    if (left > 0) {
+        atomic_store_explicit(&operations_left, left - 1, memory_order_relaxed);
+    }
+    return left == 0 ? atomic_load(&refusal) : 0;
+}
 
 // The one place where LMDB's codes become ours.
 static enum k2_status fail(struct k2_error *error, int code, const char *what)
@@ -239,7 +259,10 @@ enum k2_status k2_store_begin(struct k2_store *store, bool write, struct k2_stor
     }
     self->store = store;
     self->write = write;
-    int code = mdb_txn_begin(store->environment, NULL, write ? 0 : MDB_RDONLY, &self->txn);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_txn_begin(store->environment, NULL, write ? 0 : MDB_RDONLY, &self->txn);
+    }
     if (code != 0) {
         k2_free(self);
         return fail(error, code, "cannot begin a transaction");
@@ -372,7 +395,10 @@ enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
                             struct k2_error *error)
 {
     MDB_val wanted = value_of(key), stored;
-    int code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
+    }
     *found = code == 0;
     if (code != 0 && code != MDB_NOTFOUND) {
         return fail(error, code, "cannot read");
@@ -408,7 +434,10 @@ enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
     }
     memcpy(txn->scratch + value.size_bytes, &checksum, CHECKSUM_BYTES);
     MDB_val wanted = value_of(key), stored = {.mv_size = needed, .mv_data = txn->scratch};
-    int code = mdb_put(txn->txn, txn->store->tables[table], &wanted, &stored, 0);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_put(txn->txn, txn->store->tables[table], &wanted, &stored, 0);
+    }
     return code == 0 ? K2_OK : fail(error, code, "cannot write");
 }
 
@@ -416,7 +445,10 @@ enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table tab
                                struct k2_slice key, struct k2_error *error)
 {
     MDB_val wanted = value_of(key);
-    int code = mdb_del(txn->txn, txn->store->tables[table], &wanted, NULL);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_del(txn->txn, txn->store->tables[table], &wanted, NULL);
+    }
     return code == 0 || code == MDB_NOTFOUND ? K2_OK : fail(error, code, "cannot delete");
 }
 
@@ -424,7 +456,10 @@ enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn, enum k2_store_ta
                                       struct k2_slice prefix, struct k2_error *error)
 {
     MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn->txn, txn->store->tables[table], &cursor);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_cursor_open(txn->txn, txn->store->tables[table], &cursor);
+    }
     if (code != 0) {
         return fail(error, code, "cannot open a cursor");
     }
@@ -448,7 +483,10 @@ enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_tabl
 {
     MDB_cursor *opened;
     *cursor = (struct k2_store_cursor){.table = table};
-    int code = mdb_cursor_open(txn->txn, txn->store->tables[table], &opened);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_cursor_open(txn->txn, txn->store->tables[table], &opened);
+    }
     if (code != 0) {
         return fail(error, code, "cannot open a cursor");
     }
@@ -471,7 +509,10 @@ static enum k2_status move(struct k2_store_cursor *cursor, struct k2_slice key,
                            MDB_cursor_op operation, struct k2_error *error)
 {
     MDB_val found = value_of(key), stored;
-    int code = mdb_cursor_get(cursor->cursor, &found, &stored, operation);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_cursor_get(cursor->cursor, &found, &stored, operation);
+    }
     cursor->found = code == 0;
     if (code == MDB_NOTFOUND) {
         return K2_OK;

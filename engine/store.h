@@ -102,3 +102,7 @@ K2_MUST_CHECK enum k2_status k2_store_copy(struct k2_store *store, int file,
                                            struct k2_error *error);
 
 uint64_t k2_store_size_bytes(struct k2_store *store); // pages in use
+
+// Test aid: the next `count` operations on indexes succeed, all later ones fail with
+// `error_number`, an errno or a code of LMDB's; -1 turns it off.
+void k2_store_fail_after(long count, int error_number);
