@@ -141,6 +141,34 @@ static enum k2_status bound_texts(struct k2_parquet_column *column, struct k2_pa
     return K2_OK;
 }
 
+// Four at a time, each pair on its own: none waits for the one before it.
+static void least_and_greatest(const int64_t *values, size_t count, int64_t *least,
+                               int64_t *greatest)
+{
+    enum { LANES = 4 };
+    int64_t low[LANES], high[LANES];
+    size_t i = 0;
+    for (size_t lane = 0; lane < LANES; lane++) {
+        low[lane] = INT64_MAX;
+        high[lane] = INT64_MIN;
+    }
+    for (; i + LANES <= count; i += LANES) {
+        for (size_t lane = 0; lane < LANES; lane++) {
+            int64_t value = values[i + lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+        }
+    }
+    for (; i < count; i++) {
+        low[0] = values[i] < low[0] ? values[i] : low[0];
+        high[0] = values[i] > high[0] ? values[i] : high[0];
+    }
+    for (size_t lane = 0; lane < LANES; lane++) {
+        *least = low[lane] < *least ? low[lane] : *least;
+        *greatest = high[lane] > *greatest ? high[lane] : *greatest;
+    }
+}
+
 // The least and the greatest number of the open page; false: none but NaN.
 static bool page_range(const struct k2_parquet_column *column, int64_t *min, int64_t *max)
 {
@@ -158,10 +186,7 @@ static bool page_range(const struct k2_parquet_column *column, int64_t *min, int
         }
     } else {
         any = column->page_values > 0;
-        for (size_t i = 0; i < column->page_values; i++) {
-            least = values[i] < least ? values[i] : least;
-            greatest = values[i] > greatest ? values[i] : greatest;
-        }
+        least_and_greatest(values, column->page_values, &least, &greatest);
     }
     *min = least;
     *max = greatest;

@@ -18,16 +18,7 @@ struct text_ref {
     uint32_t offset, size_bytes;
 };
 
-struct column {
-    int64_t *values;        // fixed kinds
-    struct text_ref *texts; // text kinds; of exchange and symbol: the name's number as offset
-    uint8_t *valid;         // NULL: not nullable
-    bool has_nulls;
-    bool has_last;
-    struct text_ref last;
-};
-
-// Distinct exchanges or symbols.
+// Distinct texts of a symbolic column.
 struct names {
     struct k2_arena arena;
     struct k2_slice *list;
@@ -35,6 +26,27 @@ struct names {
     size_t count, room;
     uint32_t *slots; // number + 1, or 0
     size_t slot_count;
+    struct k2_slice last; // borrowed during one put
+    uint32_t last_number;
+};
+
+// A column whose rows are all alike so far has no memory for them.
+struct column {
+    bool uniform; // every row so far is as the first one
+    bool null;    // if so: it is null
+    int64_t value;
+    struct text_ref text;
+    int64_t *values;        // fixed kinds
+    struct text_ref *texts; // text kinds
+    uint32_t *codes;        // symbolic kinds: numbers of names
+    struct names *names;
+    uint8_t *valid; // NULL: not nullable
+    bool has_nulls;
+};
+
+// Rows that follow each other in memory and in order.
+struct row_run {
+    uint32_t first, count;
 };
 
 struct k2_row_sorter {
@@ -42,8 +54,8 @@ struct k2_row_sorter {
     size_t row_count, row_capacity, next_row;
     struct column *columns;
     struct k2_buffer text;
-    struct names exchanges, symbols;
     uint32_t *order;
+    struct row_run *runs; // of the vector that is given next
     struct k2_vector_store *stores;
     struct k2_vector *vectors;
 };
@@ -66,23 +78,15 @@ static void names_deinit(struct names *names)
 
 static bool create_columns(struct k2_row_sorter *self)
 {
-    bool good = true;
-    for (size_t i = 0; i < self->schema->column_count && good; i++) {
-        const struct k2_column *column = &self->schema->columns[i];
-        struct column *place = &self->columns[i];
-        if (k2_kind_is_fixed(column->kind)) {
-            place->values = k2_alloc(self->row_capacity * sizeof *place->values);
-            good = place->values != NULL;
-        } else {
-            place->texts = k2_alloc(self->row_capacity * sizeof *place->texts);
-            good = place->texts != NULL;
-        }
-        if (good && column->nullable) {
-            place->valid = k2_alloc(self->row_capacity);
-            good = place->valid != NULL;
+    for (size_t i = 0; i < self->schema->column_count; i++) {
+        if (self->schema->columns[i].kind == K2_KIND_SYMBOLIC) {
+            self->columns[i].names = k2_alloc_zero(1, sizeof(struct names));
+            if (self->columns[i].names == NULL) {
+                return false;
+            }
         }
     }
-    return good;
+    return true;
 }
 
 enum k2_status k2_row_sorter_create(struct k2_row_sorter **sorter, const struct k2_schema *schema,
@@ -98,10 +102,11 @@ enum k2_status k2_row_sorter_create(struct k2_row_sorter **sorter, const struct 
     k2_buffer_init(&self->text, text_ceiling_bytes);
     self->columns = k2_alloc_zero(schema->column_count, sizeof *self->columns);
     self->order = k2_alloc(row_capacity * sizeof *self->order);
+    self->runs = k2_alloc(K2_VECTOR_ROWS * sizeof *self->runs);
     self->stores = k2_alloc_aligned(schema->column_count * sizeof *self->stores);
     self->vectors = k2_alloc_zero(schema->column_count, sizeof *self->vectors);
     if (self->columns == NULL || self->order == NULL || self->stores == NULL ||
-        self->vectors == NULL || !create_columns(self)) {
+        self->vectors == NULL || self->runs == NULL || !create_columns(self)) {
         k2_row_sorter_destroy(self);
         return no_memory(error);
     }
@@ -115,15 +120,20 @@ void k2_row_sorter_destroy(struct k2_row_sorter *sorter)
         return;
     }
     for (size_t i = 0; sorter->columns != NULL && i < sorter->schema->column_count; i++) {
-        k2_free(sorter->columns[i].values);
-        k2_free(sorter->columns[i].texts);
-        k2_free(sorter->columns[i].valid);
+        struct column *column = &sorter->columns[i];
+        k2_free(column->values);
+        k2_free(column->texts);
+        k2_free(column->codes);
+        k2_free(column->valid);
+        if (column->names != NULL) {
+            names_deinit(column->names);
+            k2_free(column->names);
+        }
     }
     k2_free(sorter->columns);
     k2_buffer_deinit(&sorter->text);
-    names_deinit(&sorter->exchanges);
-    names_deinit(&sorter->symbols);
     k2_free(sorter->order);
+    k2_free(sorter->runs);
     k2_free(sorter->stores);
     k2_free(sorter->vectors);
     k2_free(sorter);
@@ -133,10 +143,11 @@ void k2_row_sorter_clear(struct k2_row_sorter *sorter)
 {
     sorter->row_count = sorter->next_row = 0;
     k2_buffer_clear(&sorter->text);
-    names_deinit(&sorter->exchanges);
-    names_deinit(&sorter->symbols);
     for (size_t i = 0; i < sorter->schema->column_count; i++) {
-        sorter->columns[i].has_nulls = sorter->columns[i].has_last = false;
+        sorter->columns[i].has_nulls = false;
+        if (sorter->columns[i].names != NULL) {
+            names_deinit(sorter->columns[i].names);
+        }
     }
 }
 
@@ -225,45 +236,173 @@ static bool rank_names(struct names *names)
 
 // ---- rows in --------------------------------------------------------------------------------
 
-static bool put_names(struct k2_row_sorter *self, size_t index, const struct k2_vector *vector,
+static bool is_same(struct k2_slice left, struct k2_slice right)
+{
+    return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+// Rows of an instrument follow each other, and mostly share the bytes; so do other symbolic texts.
+static bool put_codes(struct names *names, const struct k2_vector *vector, uint32_t *codes,
                       size_t row_count)
 {
-    struct names *names = index == K2_SYMBOL ? &self->symbols : &self->exchanges;
-    struct text_ref *refs = self->columns[index].texts + self->row_count;
+    bool begun = false;
     for (size_t i = 0; i < row_count; i++) {
         struct k2_slice name = vector->texts[i];
-        // Rows of an instrument follow each other, and mostly share the bytes.
-        if (i > 0 && name.data == vector->texts[i - 1].data &&
-            name.size_bytes == vector->texts[i - 1].size_bytes) {
-            refs[i] = refs[i - 1];
-        } else if (!find_name(names, name, &refs[i].offset)) {
-            return false;
+        if (!begun || !is_same(name, names->last)) {
+            if (!find_name(names, name, &names->last_number)) {
+                return false;
+            }
+            names->last = name;
+            begun = true;
         }
+        codes[i] = names->last_number;
     }
     return true;
 }
 
-static bool put_texts(struct k2_row_sorter *self, struct column *column,
-                      const struct k2_vector *vector, size_t row_count)
+static bool put_texts(struct k2_row_sorter *self, const struct k2_vector *vector,
+                      struct text_ref *refs, size_t row_count)
 {
-    struct text_ref *refs = column->texts + self->row_count;
+    size_t bytes = 0;
+    for (size_t i = 0; i < row_count; i++) {
+        bytes += vector->texts[i].size_bytes;
+    }
+    size_t offset = self->text.size_bytes;
+    uint8_t *place = k2_buffer_extend(&self->text, bytes);
+    if (place == NULL) {
+        return false;
+    }
     for (size_t i = 0; i < row_count; i++) {
         struct k2_slice text = vector->texts[i];
-        if (column->has_last && column->last.size_bytes == text.size_bytes &&
-            (text.size_bytes == 0 ||
-             memcmp(self->text.data + column->last.offset, text.data, text.size_bytes) == 0)) {
-            refs[i] = column->last;
+        if (i > 0 && is_same(text, vector->texts[i - 1])) {
+            refs[i] = refs[i - 1];
             continue;
         }
-        column->last =
-            (struct text_ref){(uint32_t)self->text.size_bytes, (uint32_t)text.size_bytes};
-        column->has_last = true;
-        refs[i] = column->last;
-        k2_put_bytes(&self->text, text.data, text.size_bytes);
-        if (self->text.failed) {
-            return false;
+        refs[i] = (struct text_ref){(uint32_t)offset, (uint32_t)text.size_bytes};
+        if (text.size_bytes > 0) {
+            memcpy(place, text.data, text.size_bytes);
         }
+        place += text.size_bytes;
+        offset += text.size_bytes;
     }
+    self->text.size_bytes = offset;
+    return true;
+}
+
+// Whether all rows are alike. A text that stands at another place is taken to differ.
+static bool is_uniform(const struct k2_vector *vector, size_t row_count, bool *null)
+{
+    *null = vector->valid != NULL && vector->valid[0] == 0;
+    if (vector->valid != NULL && memchr(vector->valid, *null, row_count) != NULL) {
+        return false;
+    }
+    if (*null) {
+        return true;
+    }
+    if (vector->texts != NULL) {
+        for (size_t i = 1; i < row_count; i++) {
+            if (!is_same(vector->texts[i], vector->texts[0])) {
+                return false;
+            }
+        }
+        return true;
+    }
+    uint64_t difference = 0;
+    for (size_t i = 1; i < row_count; i++) {
+        difference |= (uint64_t)vector->values[i] ^ (uint64_t)vector->values[0];
+    }
+    return difference == 0;
+}
+
+static struct k2_slice text_at(const struct k2_row_sorter *self, struct text_ref ref)
+{
+    return ref.size_bytes == 0 ? k2_slice_of("")
+                               : (struct k2_slice){self->text.data + ref.offset, ref.size_bytes};
+}
+
+// Rows that are alike, and as those before them: true when nothing is left to do.
+static bool stays_uniform(struct k2_row_sorter *self, struct column *column,
+                          const struct k2_vector *vector, size_t row_count, bool *failed)
+{
+    bool null;
+    *failed = false;
+    if ((self->row_count > 0 && !column->uniform) || !is_uniform(vector, row_count, &null)) {
+        return false;
+    }
+    if (self->row_count > 0) {
+        if (null || column->null) {
+            return null == column->null;
+        }
+        if (vector->texts == NULL) {
+            return column->value == vector->values[0];
+        }
+        struct k2_slice text = column->names != NULL ? column->names->list[column->value]
+                                                     : text_at(self, column->text);
+        return k2_slice_equal(text, vector->texts[0]);
+    }
+    column->uniform = true;
+    column->null = null;
+    column->value = 0;
+    if (!null && vector->texts == NULL) {
+        column->value = vector->values[0];
+    } else if (!null && column->names != NULL) {
+        uint32_t code = 0;
+        *failed = !put_codes(column->names, vector, &code, 1);
+        column->value = code;
+    } else if (!null) {
+        *failed = !put_texts(self, vector, &column->text, 1);
+    }
+    return true;
+}
+
+static bool make_room(struct k2_row_sorter *self, size_t index)
+{
+    struct column *column = &self->columns[index];
+    const struct k2_column *kind = &self->schema->columns[index];
+    size_t rows = self->row_capacity;
+    bool good = true;
+    if (k2_kind_is_fixed(kind->kind)) {
+        column->values =
+            column->values != NULL ? column->values : k2_alloc(rows * sizeof *column->values);
+        good = column->values != NULL;
+    } else if (column->names != NULL) {
+        column->codes =
+            column->codes != NULL ? column->codes : k2_alloc(rows * sizeof *column->codes);
+        good = column->codes != NULL;
+    } else {
+        column->texts =
+            column->texts != NULL ? column->texts : k2_alloc(rows * sizeof *column->texts);
+        good = column->texts != NULL;
+    }
+    if (good && kind->nullable && column->valid == NULL) {
+        column->valid = k2_alloc(rows);
+        good = column->valid != NULL;
+    }
+    return good;
+}
+
+// Gives the rows so far their memory, as they are not all alike any more.
+static bool spread(struct k2_row_sorter *self, size_t index)
+{
+    struct column *column = &self->columns[index];
+    if (!make_room(self, index)) {
+        return false;
+    }
+    size_t count = column->uniform ? self->row_count : 0;
+    for (size_t i = 0; i < count && column->values != NULL; i++) {
+        column->values[i] = column->value;
+    }
+    for (size_t i = 0; i < count && column->codes != NULL; i++) {
+        column->codes[i] = (uint32_t)column->value;
+    }
+    for (size_t i = 0; i < count && column->texts != NULL; i++) {
+        column->texts[i] = column->null ? (struct text_ref){0} : column->text;
+    }
+    if (column->valid != NULL && count > 0) {
+        memset(column->valid, !column->null, count);
+        column->has_nulls = column->null;
+    }
+    column->uniform = false;
     return true;
 }
 
@@ -271,21 +410,30 @@ static bool put_column(struct k2_row_sorter *self, size_t index, const struct k2
                        size_t row_count)
 {
     struct column *column = &self->columns[index];
-    if (index == K2_SYMBOL || index == K2_EXCHANGE) {
-        return put_names(self, index, vector, row_count);
+    size_t row = self->row_count;
+    bool failed;
+    if (stays_uniform(self, column, vector, row_count, &failed)) {
+        return !failed;
+    }
+    column->uniform = column->uniform && row > 0;
+    if ((column->uniform || row == 0) && !spread(self, index)) {
+        return false;
     }
     if (column->valid != NULL) {
         if (vector->valid == NULL) {
-            memset(column->valid + self->row_count, 1, row_count);
+            memset(column->valid + row, 1, row_count);
         } else {
-            memcpy(column->valid + self->row_count, vector->valid, row_count);
+            memcpy(column->valid + row, vector->valid, row_count);
             column->has_nulls = true;
         }
     }
-    if (column->values == NULL) {
-        return put_texts(self, column, vector, row_count);
+    if (column->codes != NULL) {
+        return put_codes(column->names, vector, column->codes + row, row_count);
     }
-    memcpy(column->values + self->row_count, vector->values, row_count * sizeof *column->values);
+    if (column->texts != NULL) {
+        return put_texts(self, vector, column->texts + row, row_count);
+    }
+    memcpy(column->values + row, vector->values, row_count * sizeof *column->values);
     return true;
 }
 
@@ -322,28 +470,42 @@ static int compare_numbers(int64_t left, int64_t right)
     return (left > right) - (left < right);
 }
 
+static int64_t value_at(const struct column *column, uint32_t row)
+{
+    return column->uniform ? column->value : column->values[row];
+}
+
+static uint32_t code_at(const struct column *column, uint32_t row)
+{
+    return column->uniform ? (uint32_t)column->value : column->codes[row];
+}
+
 // Rows of one symbol.
 static int compare_rows(const void *left, const void *right, void *context)
 {
     const struct k2_row_sorter *self = context;
     uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    const int64_t *times = self->columns[K2_TIMESTAMP].values;
-    int order = compare_numbers(microseconds(times[a]), microseconds(times[b]));
-    const int64_t *sequences = self->columns[K2_SEQUENCE].values;
-    order = order != 0 ? order : compare_numbers(sequences[a], sequences[b]);
-    order = order != 0 ? order : compare_numbers(times[a], times[b]);
-    const struct text_ref *exchanges = self->columns[K2_EXCHANGE].texts;
+    const struct column *times = &self->columns[K2_TIMESTAMP];
+    int64_t time_a = value_at(times, a), time_b = value_at(times, b);
+    int order = compare_numbers(microseconds(time_a), microseconds(time_b));
+    const struct column *column = &self->columns[K2_SEQUENCE];
+    order = order != 0 ? order : compare_numbers(value_at(column, a), value_at(column, b));
+    order = order != 0 ? order : compare_numbers(time_a, time_b);
+    column = &self->columns[K2_EXCHANGE];
     order = order != 0 ? order
-                       : compare_numbers(self->exchanges.ranks[exchanges[a].offset],
-                                         self->exchanges.ranks[exchanges[b].offset]);
-    const int64_t *epochs = self->columns[K2_EPOCH].values;
-    return order != 0 ? order : compare_numbers(epochs[a], epochs[b]);
+                       : compare_numbers(column->names->ranks[code_at(column, a)],
+                                         column->names->ranks[code_at(column, b)]);
+    column = &self->columns[K2_EPOCH];
+    return order != 0 ? order : compare_numbers(value_at(column, a), value_at(column, b));
 }
 
 static void sort_symbol(struct k2_row_sorter *self, uint32_t *rows, size_t count)
 {
+    const struct column *times = &self->columns[K2_TIMESTAMP];
     for (size_t i = 1; i < count; i++) {
-        if (compare_rows(&rows[i - 1], &rows[i], self) > 0) {
+        int64_t before = value_at(times, rows[i - 1]), time = value_at(times, rows[i]);
+        bool later = before < time && (uint64_t)time - (uint64_t)before >= NS_PER_US;
+        if (!later && compare_rows(&rows[i - 1], &rows[i], self) > 0) {
             qsort_r(rows, count, sizeof *rows, compare_rows, self);
             return;
         }
@@ -356,22 +518,23 @@ enum k2_status k2_row_sorter_sort(struct k2_row_sorter *sorter, struct k2_error 
     if (sorter->row_count == 0) {
         return K2_OK;
     }
-    size_t symbol_count = sorter->symbols.count;
+    const struct column *symbols = &sorter->columns[K2_SYMBOL];
+    size_t symbol_count = symbols->names->count;
     size_t *begins = k2_alloc_zero(symbol_count + 1, sizeof *begins);
-    if (begins == NULL || !rank_names(&sorter->symbols) || !rank_names(&sorter->exchanges)) {
+    if (begins == NULL || !rank_names(symbols->names) ||
+        !rank_names(sorter->columns[K2_EXCHANGE].names)) {
         k2_free(begins);
         return no_memory(error);
     }
-    const struct text_ref *symbols = sorter->columns[K2_SYMBOL].texts;
-    const uint32_t *ranks = sorter->symbols.ranks;
-    for (size_t row = 0; row < sorter->row_count; row++) {
-        begins[ranks[symbols[row].offset] + 1]++;
+    const uint32_t *ranks = symbols->names->ranks;
+    for (uint32_t row = 0; row < sorter->row_count; row++) {
+        begins[ranks[code_at(symbols, row)] + 1]++;
     }
     for (size_t i = 0; i < symbol_count; i++) {
         begins[i + 1] += begins[i];
     }
-    for (size_t row = 0; row < sorter->row_count; row++) {
-        sorter->order[begins[ranks[symbols[row].offset]]++] = (uint32_t)row;
+    for (uint32_t row = 0; row < sorter->row_count; row++) {
+        sorter->order[begins[ranks[code_at(symbols, row)]]++] = row;
     }
     // Each begin has moved to the symbol's end.
     for (size_t i = 0, begin = 0; i < symbol_count; begin = begins[i++]) {
@@ -383,39 +546,75 @@ enum k2_status k2_row_sorter_sort(struct k2_row_sorter *sorter, struct k2_error 
 
 // ---- rows out -------------------------------------------------------------------------------
 
-static void gather(struct k2_row_sorter *self, size_t index, const uint32_t *rows, size_t count)
+// Rows in order that follow each other in memory, too. Gives how many runs they are.
+static size_t find_runs(struct k2_row_sorter *self, const uint32_t *rows, size_t count)
+{
+    size_t run_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct row_run *last = run_count == 0 ? NULL : &self->runs[run_count - 1];
+        if (last != NULL && last->first + last->count == rows[i]) {
+            last->count++;
+        } else {
+            self->runs[run_count++] = (struct row_run){rows[i], 1};
+        }
+    }
+    return run_count;
+}
+
+static void give_uniform(struct k2_row_sorter *self, const struct column *column,
+                         struct k2_vector_store *store, struct k2_vector *vector, size_t count)
+{
+    if (column->null) {
+        memset(store->valid, 0, count);
+        vector->valid = store->valid;
+    }
+    if (k2_kind_is_fixed(vector->kind)) {
+        for (size_t i = 0; i < count; i++) {
+            store->values[i] = column->value;
+        }
+        vector->values = store->values;
+        return;
+    }
+    struct k2_slice text = column->null            ? k2_slice_of("")
+                           : column->names != NULL ? column->names->list[column->value]
+                                                   : text_at(self, column->text);
+    for (size_t i = 0; i < count; i++) {
+        store->texts[i] = text;
+    }
+    vector->texts = store->texts;
+}
+
+static void gather(struct k2_row_sorter *self, size_t index, size_t run_count, size_t count)
 {
     const struct column *column = &self->columns[index];
     const struct k2_column *kind = &self->schema->columns[index];
     struct k2_vector_store *store = &self->stores[index];
     struct k2_vector *vector = &self->vectors[index];
     *vector = (struct k2_vector){.kind = kind->kind, .scale = kind->scale};
-    if (column->values != NULL) {
-        for (size_t i = 0; i < count; i++) {
-            store->values[i] = column->values[rows[i]];
-        }
-        vector->values = store->values;
-    } else if (index == K2_SYMBOL || index == K2_EXCHANGE) {
-        const struct names *names = index == K2_SYMBOL ? &self->symbols : &self->exchanges;
-        for (size_t i = 0; i < count; i++) {
-            store->texts[i] = names->list[column->texts[rows[i]].offset];
-        }
-        vector->texts = store->texts;
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            struct text_ref ref = column->texts[rows[i]];
-            store->texts[i] = ref.size_bytes == 0
-                                  ? k2_slice_of("")
-                                  : (struct k2_slice){self->text.data + ref.offset, ref.size_bytes};
-        }
-        vector->texts = store->texts;
+    if (column->uniform) {
+        give_uniform(self, column, store, vector, count);
+        return;
     }
-    if (column->has_nulls) {
-        for (size_t i = 0; i < count; i++) {
-            store->valid[i] = column->valid[rows[i]];
+    size_t place = 0;
+    for (size_t i = 0; i < run_count; place += self->runs[i++].count) {
+        struct row_run run = self->runs[i];
+        if (column->values != NULL) {
+            memcpy(&store->values[place], &column->values[run.first],
+                   run.count * sizeof *store->values);
         }
-        vector->valid = store->valid;
+        for (uint32_t j = 0; j < run.count && column->codes != NULL; j++) {
+            store->texts[place + j] = column->names->list[column->codes[run.first + j]];
+        }
+        for (uint32_t j = 0; j < run.count && column->texts != NULL; j++) {
+            store->texts[place + j] = text_at(self, column->texts[run.first + j]);
+        }
+        if (column->has_nulls) {
+            memcpy(&store->valid[place], &column->valid[run.first], run.count);
+        }
     }
+    vector->values = column->values != NULL ? store->values : NULL;
+    vector->texts = column->values == NULL ? store->texts : NULL;
+    vector->valid = column->has_nulls ? store->valid : NULL;
 }
 
 void k2_row_sorter_next(struct k2_row_sorter *sorter, const struct k2_vector **vectors,
@@ -423,8 +622,9 @@ void k2_row_sorter_next(struct k2_row_sorter *sorter, const struct k2_vector **v
 {
     size_t count = sorter->row_count - sorter->next_row;
     count = count < K2_VECTOR_ROWS ? count : K2_VECTOR_ROWS;
+    size_t run_count = find_runs(sorter, sorter->order + sorter->next_row, count);
     for (size_t i = 0; i < sorter->schema->column_count && count > 0; i++) {
-        gather(sorter, i, sorter->order + sorter->next_row, count);
+        gather(sorter, i, run_count, count);
     }
     sorter->next_row += count;
     *vectors = sorter->vectors;

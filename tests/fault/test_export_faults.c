@@ -91,6 +91,8 @@ static bool export_in_child(struct fixture *fixture, long operations)
 {
     char path[TEST_PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s", k2_engine_path(fixture->store.engine));
+    k2_row_batch_destroy(fixture->store.batch); // it borrows the engine's schema
+    fixture->store.batch = NULL;
     k2_engine_close(fixture->store.engine);
     fixture->store.engine = NULL;
     (void)fflush(NULL);
