@@ -75,6 +75,7 @@ class Proxy:
     def __init__(self, target, choose):
         port = int(target.rsplit(":", 1)[1])
         self.faults = 0
+        self.after = lambda: None # called when a server has done what it was asked
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -100,6 +101,7 @@ class Proxy:
                 upstream.request(self.command, self.path, body, headers)
                 answer = upstream.getresponse()
                 data = answer.read()
+                proxy.after()
                 if fault == "reset after":
                     self.connection.close()
                     self.close_connection = True
@@ -127,6 +129,7 @@ class Proxy:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None # a client that was killed
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
