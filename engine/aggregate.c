@@ -19,7 +19,7 @@ struct run {
     struct k2_aggregate *items; // by number in the name set
     struct k2_column_total *columns;
     size_t item_count, item_capacity;
-    bool safe; // products of the group at hand, see vector_sums.h
+    enum k2_factors factors; // price and quantity of the group at hand
 };
 
 static void close_run(struct run *run)
@@ -202,7 +202,7 @@ static enum k2_status add_products(struct run *run, struct k2_group_cursor *curs
             k2_vector_product(
                 price->values + place, price->valid == NULL ? NULL : price->valid + place,
                 quantity->values + place, quantity->valid == NULL ? NULL : quantity->valid + place,
-                stop - begin, run->safe, &item->amount, &item->weight);
+                stop - begin, run->factors, &item->amount, &item->weight);
         }
     }
     return status;
@@ -253,11 +253,8 @@ static enum k2_status add_group(struct run *run, size_t group_index,
         status = need_items(run, error);
     }
     if (status == K2_OK && run->request->has_product) {
-        const struct k2_block_column *columns = run->blocks.columns;
-        run->safe =
-            k2_group_set_value_bits(run->set, cursor, columns[run->request->price].slot) +
-                k2_group_set_value_bits(run->set, cursor, columns[run->request->quantity].slot) <=
-            K2_SAFE_PRODUCT_BITS;
+        run->factors = k2_block_reader_factors(&run->blocks, cursor, run->request->price,
+                                               run->request->quantity);
     }
     for (size_t i = 0; status == K2_OK && i < cursor->wanted_count; i++) {
         status = add_entry(run, cursor, &cursor->wanted[i], span, error);

@@ -61,3 +61,13 @@ enum k2_status k2_block_reader_get(struct k2_block_reader *reader, struct k2_gro
     column->is_loaded = status == K2_OK;
     return status;
 }
+
+enum k2_factors k2_block_reader_factors(const struct k2_block_reader *reader,
+                                        const struct k2_group_cursor *cursor, size_t left,
+                                        size_t right)
+{
+    int64_t left_min, left_max, right_min, right_max;
+    k2_group_set_bounds(reader->set, cursor, reader->columns[left].slot, &left_min, &left_max);
+    k2_group_set_bounds(reader->set, cursor, reader->columns[right].slot, &right_min, &right_max);
+    return k2_factors_of(left_min, left_max, right_min, right_max);
+}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/group_set.h"
+#include "engine/vector_sums.h"
 
 struct k2_block_column {
     size_t slot;
@@ -25,6 +26,11 @@ K2_MUST_CHECK enum k2_status k2_block_reader_init(struct k2_block_reader *reader
                                                   struct k2_group_set *set, const size_t *slots,
                                                   size_t slot_count, struct k2_error *error);
 void k2_block_reader_deinit(struct k2_block_reader *reader);
+
+// What the statistics of the group say of two columns, by their places among the slots.
+enum k2_factors k2_block_reader_factors(const struct k2_block_reader *reader,
+                                        const struct k2_group_cursor *cursor, size_t left,
+                                        size_t right);
 
 // Forgets what is decoded: to be called when a group is closed.
 void k2_block_reader_forget(struct k2_block_reader *reader);

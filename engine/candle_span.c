@@ -96,9 +96,32 @@ struct block {
     const int64_t *times;
     const struct k2_vector *prices[K2_CANDLE_PRICES];
     const struct k2_vector *quantity; // NULL: none
+    bool plain; // one price, a quantity, no nulls and short factors: what most trades are
 };
 
-// Rows [begin, end) of the block into a price of a candle; they follow what it has.
+// Rows [begin, end) of the block, whose prices are from low to high, into a price of a candle; they
+// follow what it has.
+static void widen_price(const struct k2_candle_span *span, const struct block *block,
+                        const int64_t *values, uint32_t begin, uint32_t end, int64_t low,
+                        int64_t high, struct k2_partial_price *price)
+{
+    if (price->first_row == K2_NO_ROW) {
+        price->open = values[begin];
+        price->low = low;
+        price->high = high;
+        price->first_ns = block->times[begin];
+        price->first_row = block->base + begin;
+        price->first_group = span->group;
+    }
+    price->low = low < price->low ? low : price->low;
+    price->high = high > price->high ? high : price->high;
+    price->close = values[end - 1];
+    price->last_ns = block->times[end - 1];
+    price->last_row = block->base + end - 1;
+    price->last_group = span->group;
+}
+
+// The same, by the block's vector, which may have nulls.
 static void add_price(const struct k2_candle_span *span, const struct block *block,
                       const struct k2_vector *vector, uint32_t begin, uint32_t end,
                       struct k2_partial_price *price)
@@ -113,31 +136,35 @@ static void add_price(const struct k2_candle_span *span, const struct block *blo
     if (begin == end) {
         return;
     }
-    if (price->first_row == K2_NO_ROW) {
-        price->open = price->high = price->low = values[begin];
-        price->first_ns = block->times[begin];
-        price->first_row = block->base + begin;
-        price->first_group = span->group;
-    }
-    int64_t low = price->low, high = price->high;
-    for (uint32_t i = begin; i < end; i++) {
-        if (vector->valid == NULL || vector->valid[i] != 0) {
-            low = values[i] < low ? values[i] : low;
-            high = values[i] > high ? values[i] : high;
-        }
-    }
-    price->low = low;
-    price->high = high;
-    price->close = values[end - 1];
-    price->last_ns = block->times[end - 1];
-    price->last_row = block->base + end - 1;
-    price->last_group = span->group;
+    int64_t low = values[begin], high = low;
+    k2_vector_range(values + begin, vector->valid == NULL ? NULL : vector->valid + begin,
+                    end - begin, &low, &high);
+    widen_price(span, block, values, begin, end, low, high, price);
+}
+
+static void add_plain_rows(const struct k2_candle_span *span, const struct block *block,
+                           uint32_t begin, uint32_t end)
+{
+    size_t place = span->partial_count - 1;
+    struct k2_partial_candle *partial = &span->partials[place];
+    const int64_t *prices = block->prices[0]->values;
+    struct k2_trade_sums sums;
+    span->kernels->trade_sums(prices + begin, block->quantity->values + begin, end - begin, &sums);
+    partial->row_count += end - begin;
+    partial->volume += sums.quantity;
+    partial->weight += sums.quantity;
+    k2_wide_sum_add(&partial->amount, k2_trade_product(&sums));
+    widen_price(span, block, prices, begin, end, sums.low, sums.high, &span->prices[place]);
 }
 
 // Rows [begin, end) of the block into the newest partial candle.
 static void add_rows(const struct k2_candle_span *span, const struct block *block, uint32_t begin,
                      uint32_t end)
 {
+    if (block->plain) {
+        add_plain_rows(span, block, begin, end);
+        return;
+    }
     size_t place = span->partial_count - 1;
     struct k2_partial_candle *partial = &span->partials[place];
     partial->row_count += end - begin;
@@ -153,7 +180,7 @@ static void add_rows(const struct k2_candle_span *span, const struct block *bloc
     const uint8_t *quantity_valid = quantity->valid == NULL ? NULL : quantity->valid + begin;
     k2_int128 weight = 0;
     k2_vector_product(price->values + begin, price_valid, quantity->values + begin, quantity_valid,
-                      end - begin, span->safe, &partial->amount, &weight);
+                      end - begin, span->factors, &partial->amount, &weight);
     partial->weight += weight;
     if (price_valid == NULL) {
         partial->volume += weight;
@@ -181,36 +208,11 @@ static enum k2_status open_block(struct k2_candle_span *span, struct k2_group_cu
     }
     if (status == K2_OK) {
         block->times = times->values;
+        block->plain = span->factors == K2_FACTORS_SHORT && span->price_count == 1 &&
+                       block->quantity != NULL && block->quantity->valid == NULL &&
+                       block->prices[0]->valid == NULL;
     }
     return status;
-}
-
-// Where the rows up to `last_ns` end: near `begin`, usually.
-static uint32_t find_end(const int64_t *times, uint32_t begin, uint32_t end, int64_t last_ns)
-{
-    enum { NEAR = 8 };
-    uint32_t near_end = end - begin < NEAR ? end : begin + NEAR;
-    while (begin < near_end && times[begin] <= last_ns) {
-        begin++;
-    }
-    if (begin < near_end || begin == end) {
-        return begin;
-    }
-    uint32_t step = NEAR;
-    while (end - begin > step && times[begin + step - 1] <= last_ns) {
-        begin += step;
-        step *= 2;
-    }
-    uint32_t stop = end - begin < step ? end : begin + step;
-    while (begin < stop) {
-        uint32_t middle = begin + (stop - begin) / 2;
-        if (times[middle] <= last_ns) {
-            begin = middle + 1;
-        } else {
-            stop = middle;
-        }
-    }
-    return begin;
 }
 
 // Adds rows [begin, end) of one instrument, which all count, behind those before. `*last_ns` is the
@@ -236,7 +238,8 @@ static enum k2_status add_range(struct k2_candle_span *span, struct k2_group_cur
                     return status;
                 }
             }
-            uint32_t behind = find_end(block.times, row, stop - block.base, *last_ns);
+            uint32_t behind = row + (uint32_t)span->kernels->count_up_to(
+                                        block.times + row, stop - block.base - row, *last_ns);
             add_rows(span, &block, row, behind);
             row = behind;
         }
@@ -265,26 +268,57 @@ static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cur
     return status == K2_OK ? add_run(span, run, error) : status;
 }
 
+// Opens a group, as the one at hand.
+static enum k2_status enter_group(struct k2_candle_span *span, size_t group_index,
+                                  struct k2_group_cursor **cursor, struct k2_error *error)
+{
+    enum k2_status status = k2_group_set_cursor(span->set, group_index, cursor, error);
+    span->group = (uint32_t)group_index;
+    if (status == K2_OK && span->has_quantity) {
+        span->factors = k2_block_reader_factors(&span->blocks, *cursor, FIRST_PRICE,
+                                                FIRST_PRICE + span->price_count);
+    }
+    return status;
+}
+
+void k2_candle_span_leave(struct k2_candle_span *span)
+{
+    k2_block_reader_forget(&span->blocks);
+    if (span->entered) {
+        k2_group_set_close_cursor(span->set, span->group);
+    }
+    span->entered = false;
+}
+
+enum k2_status k2_candle_span_add_entry(struct k2_candle_span *span, size_t group_index,
+                                        const struct k2_wanted_entry *wanted,
+                                        const struct k2_scan_span *range, struct k2_error *error)
+{
+    struct k2_group_cursor *cursor;
+    if (!span->entered || span->group != group_index) {
+        k2_candle_span_leave(span);
+        enum k2_status status = enter_group(span, group_index, &cursor, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        span->entered = true;
+    }
+    enum k2_status status = k2_group_set_cursor(span->set, group_index, &cursor, error);
+    return status == K2_OK ? add_entry(span, cursor, wanted, range, error) : status;
+}
+
 enum k2_status k2_candle_span_add(struct k2_candle_span *span, size_t group_index,
                                   const struct k2_scan_span *range, bool may_grow, bool *fits,
                                   struct k2_error *error)
 {
     struct k2_group_cursor *cursor;
     *fits = true;
-    enum k2_status status = k2_group_set_cursor(span->set, group_index, &cursor, error);
+    enum k2_status status = enter_group(span, group_index, &cursor, error);
     if (status == K2_OK) {
         status = k2_group_set_wanted(span->set, cursor, error);
     }
     if (status != K2_OK) {
         return status;
-    }
-    span->group = (uint32_t)group_index;
-    if (span->has_quantity) {
-        const struct k2_block_column *columns = span->blocks.columns;
-        span->safe = k2_group_set_value_bits(span->set, cursor, columns[FIRST_PRICE].slot) +
-                         k2_group_set_value_bits(span->set, cursor,
-                                                 columns[FIRST_PRICE + span->price_count].slot) <=
-                     K2_SAFE_PRODUCT_BITS;
     }
     for (size_t i = 0; status == K2_OK && i < cursor->wanted_count && *fits; i++) {
         const struct k2_directory_entry *entry = &cursor->entries[cursor->wanted[i].entry];
@@ -386,13 +420,18 @@ static bool continues(const struct k2_candle_span *span, size_t i)
            span->runs[span->run_order[i]].number == span->runs[span->run_order[i - 1]].number;
 }
 
+// Does an instrument have runs that are not one behind the other?
 static bool has_joint_runs(const struct k2_candle_span *span)
 {
-    size_t i = 1;
-    while (i < span->run_count && !continues(span, i)) {
-        i++;
+    for (size_t i = 1; i < span->run_count; i++) {
+        const struct k2_candle_run *run = &span->runs[span->run_order[i]];
+        const struct k2_candle_run *before = &span->runs[span->run_order[i - 1]];
+        if (continues(span, i) && span->partials[run->first].start_ns <=
+                                      span->partials[before->first + before->count - 1].start_ns) {
+            return true;
+        }
     }
-    return i < span->run_count;
+    return false;
 }
 
 static void fill_refs(struct k2_candle_span *span, bool by_time)

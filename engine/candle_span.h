@@ -32,6 +32,7 @@ struct k2_candle_run {
 
 struct k2_candle_span {
     struct k2_group_set *set;
+    const struct k2_bitpack_kernels *kernels;
     struct k2_block_reader blocks; // time, prices, quantity
     size_t price_count;
     bool has_quantity;
@@ -43,12 +44,13 @@ struct k2_candle_span {
     size_t partial_count, partial_capacity;
     struct k2_candle_run *runs;
     size_t run_count, run_capacity;
-    bool safe;              // of the group at hand, see vector_sums.h
-    uint32_t group;         // its index
-    uint32_t *run_order;    // runs by name
-    uint32_t *run_of;       // by partial
-    uint64_t *refs, *spare; // partials in order: (interval, place); one of both is `order`
-    const uint64_t *order;  // NULL: they are in order, run after run of run_order
+    enum k2_factors factors; // price and quantity of the group at hand
+    uint32_t group;          // its index
+    bool entered;            // by k2_candle_span_add_entry: it is open
+    uint32_t *run_order;     // runs by name
+    uint32_t *run_of;        // by partial
+    uint64_t *refs, *spare;  // partials in order: (interval, place); one of both is `order`
+    const uint64_t *order;   // NULL: they are in order, run after run of run_order
     unsigned place_bits;
     size_t ref_capacity;
 };
@@ -61,6 +63,15 @@ void k2_candle_span_clear(struct k2_candle_span *span);
 K2_MUST_CHECK enum k2_status k2_candle_span_add(struct k2_candle_span *span, size_t group_index,
                                                 const struct k2_scan_span *range, bool may_grow,
                                                 bool *fits, struct k2_error *error);
+
+// Adds the rows of one entry, which the group set's cursor need not have been opened for. The group
+// stays open until one of another group is added or k2_candle_span_leave.
+K2_MUST_CHECK enum k2_status k2_candle_span_add_entry(struct k2_candle_span *span,
+                                                      size_t group_index,
+                                                      const struct k2_wanted_entry *wanted,
+                                                      const struct k2_scan_span *range,
+                                                      struct k2_error *error);
+void k2_candle_span_leave(struct k2_candle_span *span);
 
 // Puts the partial candles in order: by interval and name, or by name and interval.
 K2_MUST_CHECK enum k2_status k2_candle_span_sort(struct k2_candle_span *span,

@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 
-#include "engine/candle_span.h"
+#include "engine/candle_region.h"
 #include "format/base/alloc.h"
 
 enum {
-    DEFAULT_MEMORY_BYTES = 16 << 20,
+    DEFAULT_MEMORY_BYTES = 48 << 20,
     LEAST_CANDLES = 64,
     GIVEN = 256,
     FIRST_ROWS_PER_CANDLE = 4
@@ -16,6 +16,8 @@ static const int64_t second_ns = INT64_C(1000000000), day_ns = INT64_C(864000000
 struct k2_candles {
     struct k2_scan *scan; // owned
     struct k2_candle_span span;
+    struct k2_candle_region region;
+    bool in_region; // what `span` has is of one instrument of the region
     bool by_time, backwards;
     unsigned price_scale;
     size_t given, ready;    // partial candles in order: given to the caller, and all
@@ -90,6 +92,7 @@ static enum k2_status open_scan(struct k2_candles *self, struct k2_engine *engin
         slots[i] = (size_t)k2_scan_layout_of(self->scan)->outputs[i].slot;
     }
     self->span.set = k2_scan_group_set(self->scan);
+    self->span.kernels = k2_bitpack_selected();
     return k2_block_reader_init(&self->span.blocks, self->span.set, slots, count, error);
 }
 
@@ -131,6 +134,7 @@ enum k2_status k2_candles_start(struct k2_candles **candles, struct k2_engine *e
 void k2_candles_finish(struct k2_candles *candles)
 {
     if (candles != NULL) {
+        k2_candle_region_deinit(&candles->region);
         k2_candle_span_deinit(&candles->span);
         k2_scan_close(candles->scan);
         k2_free(candles);
@@ -170,38 +174,100 @@ static void learn_density(struct k2_candles *self)
     }
 }
 
-// The next span with candles, or the end.
+// How many rows a candle has at least on average, by the plan: as if each instrument had one in
+// each interval.
+static size_t least_density(const struct k2_candles *self)
+{
+    const struct k2_plan *plan = &self->span.set->plan;
+    int64_t first_ns = INT64_MAX, last_ns = INT64_MIN;
+    uint32_t least = UINT32_MAX, most = 0;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < plan->group_count; i++) {
+        const struct k2_plan_group *group = &plan->groups[i];
+        first_ns = group->time_min_ns < first_ns ? group->time_min_ns : first_ns;
+        last_ns = group->time_max_ns > last_ns ? group->time_max_ns : last_ns;
+        least = group->instrument_min < least ? group->instrument_min : least;
+        most = group->instrument_max > most ? group->instrument_max : most;
+        rows += group->row_count;
+    }
+    if (rows == 0) {
+        return 0;
+    }
+    uint64_t intervals =
+        ((uint64_t)last_ns - (uint64_t)first_ns) / (uint64_t)self->span.interval_ns + 1;
+    return (size_t)(rows / intervals / ((uint64_t)most - least + 1));
+}
+
+// The next span, of about as many candles as may be held.
+static enum k2_status begin_span(struct k2_candles *self, struct k2_scan_span *range, bool *found,
+                                 struct k2_error *error)
+{
+    int64_t interval_ns = self->span.interval_ns;
+    size_t rows = self->span.most * self->rows_per_candle;
+    enum k2_status status = k2_scan_next_span(self->scan, interval_ns, rows, range, found, error);
+    size_t density = status == K2_OK && *found ? least_density(self) : 0;
+    if (density > self->rows_per_candle) {
+        self->rows_per_candle = density;
+        rows = self->span.most * density;
+        status = k2_scan_next_span(self->scan, interval_ns, rows, range, found, error);
+    }
+    return status;
+}
+
+// The candles of the next instrument of the region; behind the last one the region has been passed.
+static enum k2_status next_instrument(struct k2_candles *self, struct k2_error *error)
+{
+    enum k2_status status =
+        k2_candle_region_next(&self->region, self->scan, &self->span, &self->in_region, error);
+    if (status == K2_OK && self->in_region) {
+        status = k2_candle_span_sort(&self->span, k2_scan_names(self->scan), false, error);
+    }
+    self->ready = status == K2_OK ? self->span.partial_count : 0;
+    return status;
+}
+
+// The candles of the next span, if there is one.
 static enum k2_status next_span(struct k2_candles *self, struct k2_error *error)
 {
-    self->given = self->ready = self->run = self->run_given = 0;
-    while (!self->done && self->ready == 0) {
-        struct k2_scan_span range;
-        bool found, fits = false, may_grow = false;
-        enum k2_status status =
-            k2_scan_next_span(self->scan, self->span.interval_ns,
-                              self->span.most * self->rows_per_candle, &range, &found, error);
-        if (status != K2_OK || !found) {
-            self->done = status == K2_OK;
-            return status;
+    struct k2_scan_span range;
+    bool found, fits = false, may_grow = false;
+    enum k2_status status = begin_span(self, &range, &found, error);
+    if (status != K2_OK || !found) {
+        self->done = status == K2_OK;
+        return status;
+    }
+    while (status == K2_OK && !fits) {
+        status = make_span(self, &range, may_grow, &fits, error);
+        if (status == K2_OK && !fits) {
+            may_grow = !k2_scan_halve_span(self->scan, self->span.interval_ns, &range);
         }
-        while (status == K2_OK && !fits) {
-            status = make_span(self, &range, may_grow, &fits, error);
-            if (status == K2_OK && !fits) {
-                may_grow = !k2_scan_halve_span(self->scan, self->span.interval_ns, &range);
-            }
-        }
-        if (status == K2_OK) {
-            status =
-                k2_candle_span_sort(&self->span, k2_scan_names(self->scan), self->by_time, error);
-        }
-        if (status != K2_OK) {
-            return status;
-        }
+    }
+    if (status == K2_OK) {
+        status = k2_candle_span_sort(&self->span, k2_scan_names(self->scan), self->by_time, error);
+    }
+    if (status == K2_OK) {
         learn_density(self);
         self->ready = self->span.partial_count;
         k2_scan_pass_span(self->scan, &range, self->ready < self->span.most / 4);
     }
-    return K2_OK;
+    return status;
+}
+
+// The next candles in order, or the end.
+static enum k2_status next_part(struct k2_candles *self, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    self->given = self->ready = self->run = self->run_given = 0;
+    while (status == K2_OK && !self->done && self->ready == 0) {
+        if (!self->in_region && !self->by_time) {
+            status = k2_candle_region_begin(&self->region, self->scan, &self->span,
+                                            &self->in_region, error);
+        }
+        if (status == K2_OK) {
+            status = self->in_region ? next_instrument(self, error) : next_span(self, error);
+        }
+    }
+    return status;
 }
 
 static void finish_candle(const struct k2_candles *self, size_t place, uint32_t number,
@@ -281,7 +347,7 @@ enum k2_status k2_candles_more(struct k2_candles *candles, const struct k2_candl
     }
     enum k2_status status = K2_OK;
     if (candles->given == candles->ready) {
-        status = next_span(candles, error);
+        status = next_part(candles, error);
     }
     while (status == K2_OK && *count < GIVEN && candles->given < candles->ready) {
         if (candles->span.order == NULL) {

@@ -35,7 +35,7 @@ struct k2_candle {
 };
 
 struct k2_candle_request {
-    // Table, snapshot, range, instruments and memory_bytes (default 16 MiB) as for a scan. Columns,
+    // Table, snapshot, range, instruments and memory_bytes (default 48 MiB) as for a scan. Columns,
     // order, limit and place are not looked at.
     struct k2_scan_request rows;
     int64_t interval_ns; // at least a second; divides a day, or is a number of days

@@ -273,25 +273,20 @@ enum k2_status k2_group_set_reader(struct k2_group_set *set, struct k2_group_cur
     return status;
 }
 
-static unsigned magnitude_bits(int64_t value)
-{
-    uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    return magnitude == 0 ? 0 : 64 - (unsigned)__builtin_clzll(magnitude);
-}
-
-unsigned k2_group_set_value_bits(const struct k2_group_set *set,
-                                 const struct k2_group_cursor *cursor, size_t slot)
+void k2_group_set_bounds(const struct k2_group_set *set, const struct k2_group_cursor *cursor,
+                         size_t slot, int64_t *min, int64_t *max)
 {
     size_t column_count;
+    *min = INT64_MIN;
+    *max = INT64_MAX;
     const struct k2_group_column *columns = k2_row_group_view_columns(cursor->view, &column_count);
     for (size_t i = 0; i < column_count; i++) {
         if (columns[i].id == set->layout->slots[slot].column_id && columns[i].stats.has_range) {
-            unsigned low = magnitude_bits(columns[i].stats.min);
-            unsigned high = magnitude_bits(columns[i].stats.max);
-            return low > high ? low : high;
+            *min = columns[i].stats.min;
+            *max = columns[i].stats.max;
+            return;
         }
     }
-    return 64;
 }
 
 static void fill_default(const struct k2_scan_slot *slot, uint32_t row_count,

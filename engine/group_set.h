@@ -79,10 +79,9 @@ K2_MUST_CHECK enum k2_status k2_group_set_reader(struct k2_group_set *set,
                                                  struct k2_column_reader **reader,
                                                  struct k2_error *error);
 
-// How many bits the magnitudes of a slot's values have at most, by the statistics: 64 if they do
-// not say.
-unsigned k2_group_set_value_bits(const struct k2_group_set *set,
-                                 const struct k2_group_cursor *cursor, size_t slot);
+// The bounds of a slot's values by the statistics of the group; of all integers if they do not say.
+void k2_group_set_bounds(const struct k2_group_set *set, const struct k2_group_cursor *cursor,
+                         size_t slot, int64_t *min, int64_t *max);
 
 // Decodes a block into `store`; a column that the group has not gives its default or nulls.
 K2_MUST_CHECK enum k2_status k2_group_set_decode(struct k2_group_set *set,

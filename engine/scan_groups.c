@@ -97,6 +97,27 @@ bool k2_scan_halve_span(struct k2_scan *scan, int64_t interval_ns, struct k2_sca
     return false;
 }
 
+bool k2_scan_cut_span(const struct k2_scan *scan, int64_t interval_ns, int64_t last_ns,
+                      struct k2_scan_span *span)
+{
+    if (last_ns >= span->last_ns) {
+        return true;
+    }
+    if (last_ns < span->first_ns) {
+        return false;
+    }
+    int64_t end = k2_scan_interval_end(scan, last_ns, interval_ns);
+    if (end > last_ns) { // it ends too late: the one before
+        int64_t start = k2_interval_start(last_ns, interval_ns);
+        if (start <= span->first_ns) {
+            return false;
+        }
+        end = start - 1;
+    }
+    span->last_ns = end;
+    return true;
+}
+
 void k2_scan_pass_span(struct k2_scan *scan, const struct k2_scan_span *span, bool roomy)
 {
     if (roomy && span->exponent < longest_exponent(scan)) {

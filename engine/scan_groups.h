@@ -23,6 +23,11 @@ K2_MUST_CHECK enum k2_status k2_scan_next_span(struct k2_scan *scan, int64_t int
 // Makes the span, begun by next_span, about half as long; false: it is one interval.
 bool k2_scan_halve_span(struct k2_scan *scan, int64_t interval_ns, struct k2_scan_span *span);
 
+// Ends the span, of a scan that goes up, with the last interval that ends at or before `last_ns`,
+// unless it ends there already; false: it has none.
+bool k2_scan_cut_span(const struct k2_scan *scan, int64_t interval_ns, int64_t last_ns,
+                      struct k2_scan_span *span);
+
 // The span is done with; the next one begins behind it, and is longer if this one was `roomy`.
 void k2_scan_pass_span(struct k2_scan *scan, const struct k2_scan_span *span, bool roomy);
 

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/base/bytes.h"
+
 struct k2_bins_tree;
 struct k2_bins_scale;
 struct k2_bins_plan;
@@ -23,6 +25,15 @@ enum {
     K2_BITPACK_WORD_BYTES = K2_BITPACK_LANES * 8, // one word of every lane
     K2_BITPACK_LANE_COUNT_MIN = 512,              // fewer values are packed without lanes
     K2_BITPACK_VALUES = 1024,                     // the most values of a block
+};
+
+// What some rows of a price and a quantity amount to.
+struct k2_trade_sums {
+    int64_t low, high; // of the prices
+    uint64_t quantity; // their sum
+    // sum(price * quantity) = product_high * 2^52 + product_low; which part has what depends on the
+    // kernel.
+    uint64_t product_low, product_high;
 };
 
 struct k2_bitpack_kernels {
@@ -61,6 +72,23 @@ struct k2_bitpack_kernels {
     // `values` room for 7 more.
     void (*unpack_plain)(const uint8_t *packed, size_t count, unsigned width, uint64_t base,
                          uint64_t divisor, int64_t *values);
+
+    // values[i] = base + the sum of the values up to and with it; wraps. May read and write up to 7
+    // values behind the last.
+    void (*sum_up)(uint64_t base, size_t count, int64_t *values);
+
+    // How many of the values, which rise, are at most `most`.
+    size_t (*count_up_to)(const int64_t *values, size_t count, int64_t most);
+
+    // Of 1 to 1,024 rows, all values being 0 to 2^52 - 1.
+    void (*trade_sums)(const int64_t *prices, const int64_t *quantities, size_t count,
+                       struct k2_trade_sums *sums);
+
+    // texts[i] = table[codes[i]]; false, and no matter what is written, when a code is not below
+    // table_count. The table may be read up to 8 texts from its first one on; may read up to 7
+    // codes and write up to 7 texts behind the last.
+    bool (*look_up_texts)(const struct k2_slice *table, size_t table_count, const int64_t *codes,
+                          size_t count, struct k2_slice *texts);
 
     // values[i] = first + i * step; wraps. May write up to 7 values behind the last.
     void (*count_up)(size_t count, uint64_t first, uint64_t step, int64_t *values);

@@ -198,6 +198,16 @@ static void avx2_spread(const uint64_t *words, const int64_t *runs, size_t count
     }
 }
 
+static void avx2_sum_up(uint64_t base, size_t count, int64_t *values)
+{
+    __m256i sum = _mm256_set1_epi64x((long long)base); // of all values before
+    for (size_t i = 0; i < count; i += 4) {
+        __m256i value = prefix_sum(_mm256_loadu_si256((const void *)(values + i)));
+        _mm256_storeu_si256((void *)(values + i), _mm256_add_epi64(value, sum));
+        sum = _mm256_add_epi64(sum, _mm256_permute4x64_epi64(value, 0xff));
+    }
+}
+
 static uint64_t avx2_sum_packed(const uint8_t *packed, size_t count, unsigned width)
 {
     struct row_reader reader = open_rows(packed, width, 1);
@@ -223,6 +233,10 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .sum_packed = avx2_sum_packed,
     .sum = loop_sum,
     .unpack_plain = loop_unpack_plain,
+    .sum_up = avx2_sum_up,
+    .count_up_to = loop_count_up_to,
+    .trade_sums = loop_trade_sums,
+    .look_up_texts = loop_look_up_texts,
     .count_up = loop_count_up,
     .add = loop_add,
     .add_ordinals = loop_add_ordinals,

@@ -305,6 +305,103 @@ static void avx512_look_up(const int64_t *table, unsigned width, size_t count, i
     }
 }
 
+static void avx512_sum_up(uint64_t base, size_t count, int64_t *values)
+{
+    const __m512i last = _mm512_set1_epi64(7);
+    __m512i sum = _mm512_set1_epi64((long long)base);
+    for (size_t i = 0; i < count; i += 8) {
+        __m512i value = prefix_sums(_mm512_loadu_si512(values + i));
+        _mm512_storeu_si512(values + i, _mm512_add_epi64(value, sum));
+        sum = _mm512_add_epi64(sum, _mm512_permutexvar_epi64(last, value));
+    }
+}
+
+static size_t avx512_count_up_to(const int64_t *values, size_t count, int64_t most)
+{
+    const __m512i limit = _mm512_set1_epi64(most);
+    size_t i = 0;
+    for (; count - i >= 16; i += 16) {
+        __mmask8 low = _mm512_cmple_epi64_mask(_mm512_loadu_si512(values + i), limit);
+        __mmask8 high = _mm512_cmple_epi64_mask(_mm512_loadu_si512(values + i + 8), limit);
+        unsigned both = low | (unsigned)high << 8;
+        if (both != 0xffff) {
+            return i + (size_t)__builtin_popcount(both);
+        }
+    }
+    for (; i < count; i += 8) {
+        __mmask8 rows = (__mmask8)(count - i < 8 ? (1u << (count - i)) - 1 : 0xff);
+        __m512i value = _mm512_maskz_loadu_epi64(rows, values + i);
+        __mmask8 fit = _mm512_mask_cmple_epi64_mask(rows, value, limit);
+        if (fit != rows) {
+            return i + (size_t)__builtin_popcount(fit);
+        }
+    }
+    return count;
+}
+
+struct trade_vectors {
+    __m512i low, high, quantity, product_low, product_high;
+};
+
+INLINE void add_trades(struct trade_vectors *sums, __mmask8 rows, const int64_t *prices,
+                       const int64_t *quantities)
+{
+    __m512i price = _mm512_maskz_loadu_epi64(rows, prices);
+    __m512i quantity = _mm512_maskz_loadu_epi64(rows, quantities);
+    sums->low = _mm512_mask_min_epi64(sums->low, rows, sums->low, price);
+    sums->high = _mm512_max_epi64(sums->high, price); // none is below 0
+    sums->quantity = _mm512_add_epi64(sums->quantity, quantity);
+    sums->product_low = _mm512_madd52lo_epu64(sums->product_low, price, quantity);
+    sums->product_high = _mm512_madd52hi_epu64(sums->product_high, price, quantity);
+}
+
+static void avx512_trade_sums(const int64_t *prices, const int64_t *quantities, size_t count,
+                              struct k2_trade_sums *sums)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    struct trade_vectors vectors = {_mm512_set1_epi64(INT64_MAX), zero, zero, zero, zero};
+    size_t i = 0;
+    for (; count - i >= 8; i += 8) {
+        add_trades(&vectors, 0xff, prices + i, quantities + i);
+    }
+    if (i < count) {
+        add_trades(&vectors, (__mmask8)((1u << (count - i)) - 1), prices + i, quantities + i);
+    }
+    sums->low = _mm512_reduce_min_epi64(vectors.low);
+    sums->high = _mm512_reduce_max_epi64(vectors.high);
+    sums->quantity = (uint64_t)_mm512_reduce_add_epi64(vectors.quantity);
+    sums->product_low = (uint64_t)_mm512_reduce_add_epi64(vectors.product_low);
+    sums->product_high = (uint64_t)_mm512_reduce_add_epi64(vectors.product_high);
+}
+
+_Static_assert(sizeof(struct k2_slice) == 2 * sizeof(uint64_t), "texts are pairs of words");
+
+static bool avx512_look_up_texts(const struct k2_slice *table, size_t table_count,
+                                 const int64_t *codes, size_t count, struct k2_slice *texts)
+{
+    if (table_count > 8) {
+        return loop_look_up_texts(table, table_count, codes, count, texts);
+    }
+    const __m512i firsts = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0);
+    const __m512i seconds = _mm512_set_epi64(7, 7, 6, 6, 5, 5, 4, 4);
+    const __m512i halves = _mm512_set_epi64(1, 0, 1, 0, 1, 0, 1, 0);
+    const __m512i most = _mm512_set1_epi64((long long)table_count - 1);
+    __m512i low = _mm512_loadu_si512(table);
+    __m512i high = _mm512_loadu_si512(table + 4);
+    __mmask8 wrong = 0;
+    for (size_t i = 0; i < count; i += 8) {
+        __m512i code = _mm512_loadu_si512(codes + i);
+        __mmask8 rows = (__mmask8)(count - i < 8 ? (1u << (count - i)) - 1 : 0xff);
+        wrong |= _mm512_mask_cmpgt_epu64_mask(rows, code, most);
+        code = _mm512_slli_epi64(code, 1);
+        __m512i first = _mm512_or_si512(_mm512_permutexvar_epi64(firsts, code), halves);
+        __m512i second = _mm512_or_si512(_mm512_permutexvar_epi64(seconds, code), halves);
+        _mm512_storeu_si512(texts + i, _mm512_permutex2var_epi64(low, first, high));
+        _mm512_storeu_si512(texts + i + 4, _mm512_permutex2var_epi64(low, second, high));
+    }
+    return wrong == 0;
+}
+
 static uint64_t avx512_sum_packed(const uint8_t *packed, size_t count, unsigned width)
 {
     struct row_reader reader = open_rows(packed, count, width, 1);
@@ -326,6 +423,10 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .sum_packed = avx512_sum_packed,
     .sum = loop_sum,
     .unpack_plain = avx512_unpack_plain,
+    .sum_up = avx512_sum_up,
+    .count_up_to = avx512_count_up_to,
+    .trade_sums = avx512_trade_sums,
+    .look_up_texts = avx512_look_up_texts,
     .count_up = avx512_count_up,
     .add = avx512_add,
     .add_ordinals = avx512_add_ordinals,

@@ -124,6 +124,46 @@ static inline void loop_add_ordinals(const int64_t *others, size_t count, int64_
     }
 }
 
+static inline void loop_sum_up(uint64_t base, size_t count, int64_t *values)
+{
+    for (size_t i = 0; i < count; i++) {
+        base += (uint64_t)values[i];
+        values[i] = (int64_t)base;
+    }
+}
+
+static inline size_t loop_count_up_to(const int64_t *values, size_t count, int64_t most)
+{
+    size_t begin = 0;
+    size_t step = 8; // usually they are few
+    while (count - begin > step && values[begin + step - 1] <= most) {
+        begin += step;
+        step *= 2;
+    }
+    size_t end = count - begin < step ? count : begin + step;
+    while (begin < end) {
+        size_t middle = begin + (end - begin) / 2;
+        if (values[middle] <= most) {
+            begin = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return begin;
+}
+
+static inline bool loop_look_up_texts(const struct k2_slice *table, size_t table_count,
+                                      const int64_t *codes, size_t count, struct k2_slice *texts)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((uint64_t)codes[i] >= table_count) {
+            return false;
+        }
+        texts[i] = table[codes[i]];
+    }
+    return true;
+}
+
 static inline uint64_t loop_sum(const int64_t *values, size_t count)
 {
     uint64_t sum = 0;
@@ -131,4 +171,19 @@ static inline uint64_t loop_sum(const int64_t *values, size_t count)
         sum += (uint64_t)values[i];
     }
     return sum;
+}
+
+static inline void loop_trade_sums(const int64_t *prices, const int64_t *quantities, size_t count,
+                                   struct k2_trade_sums *sums)
+{
+    enum { LOW_BITS = 52 };
+    __extension__ unsigned __int128 product = 0;
+    for (size_t i = 0; i < count; i++) {
+        __extension__ unsigned __int128 one = (uint64_t)prices[i];
+        product += one * (uint64_t)quantities[i];
+    }
+    loop_range(prices, count, &sums->low, &sums->high);
+    sums->quantity = loop_sum(quantities, count);
+    sums->product_low = (uint64_t)product & (((uint64_t)1 << LOW_BITS) - 1);
+    sums->product_high = (uint64_t)(product >> LOW_BITS);
 }

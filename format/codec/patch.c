@@ -191,20 +191,10 @@ void k2_patched_unpack(const struct k2_patched *patched, size_t count, unsigned 
 void k2_patched_unpack_sum(const struct k2_patched *patched, size_t count, unsigned width,
                            uint64_t base, uint64_t divisor, uint64_t slope, int64_t *values)
 {
-    k2_bitunpack_sum(patched->packed, count, width, base, divisor, slope, values);
     if (patched->exception_count == 0) {
+        k2_bitunpack_sum(patched->packed, count, width, base, divisor, slope, values);
         return;
     }
-    int64_t positions[K2_BITPACK_VALUES + 8];
-    int64_t extra[K2_BITPACK_VALUES + 8];
-    read_exceptions(patched, width, divisor, positions, extra);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < patched->exception_count; i++) {
-        size_t end = i + 1 < patched->exception_count ? (size_t)positions[i + 1] : count;
-        end = end < count ? end : count;
-        sum += (uint64_t)extra[i];
-        for (size_t k = (size_t)positions[i]; k < end; k++) {
-            values[k] = (int64_t)((uint64_t)values[k] + sum);
-        }
-    }
+    k2_patched_unpack(patched, count, width, slope, divisor, values);
+    k2_bitpack_selected()->sum_up(base, count, values);
 }

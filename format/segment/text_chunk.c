@@ -7,12 +7,14 @@
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
 #include "format/base/zstd.h"
+#include "format/codec/bitpack.h"
 #include "format/segment/segment_layout.h"
 
 enum {
-    SAMPLE_ROWS = 1024, // after which a dictionary must have begun to pay
-    DIGITS_MAX = 18,    // of a text that is kept as an integer
-    DIGITS_ROOM = 20,   // of any 64 bits, printed
+    SAMPLE_ROWS = 1024,        // after which a dictionary must have begun to pay
+    DIGITS_MAX = 18,           // of a text that is kept as an integer
+    DIGITS_ROOM = 20,          // of any 64 bits, printed
+    DICTIONARY_ROOM_LEAST = 8, // texts that may be read by the kernel that looks them up
 };
 
 static struct k2_slice text_of(const struct k2_text_source *source, size_t row, bool *valid)
@@ -399,7 +401,8 @@ static enum k2_status open_dictionary(struct k2_text_chunk *chunk, struct k2_sli
                        (unsigned)count, (unsigned)stored_bytes, bytes.size_bytes);
     }
     chunk->dictionary_count = count;
-    chunk->dictionary = k2_alloc_zero(count, sizeof *chunk->dictionary);
+    size_t room = count < DICTIONARY_ROOM_LEAST ? DICTIONARY_ROOM_LEAST : count;
+    chunk->dictionary = k2_alloc_zero(room, sizeof *chunk->dictionary);
     if (chunk->dictionary == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "dictionary of %u texts: out of memory",
                        (unsigned)count);
@@ -461,6 +464,11 @@ static enum k2_status look_up(struct k2_text_chunk *chunk, uint32_t block, size_
                               struct k2_error *error)
 {
     (void)block;
+    if (valid == NULL &&
+        k2_bitpack_selected()->look_up_texts(chunk->dictionary, chunk->dictionary_count,
+                                             store->values, row_count, store->texts)) {
+        return K2_OK;
+    }
     for (size_t i = 0; i < row_count; i++) {
         uint64_t code = (uint64_t)store->values[i];
         if (valid != NULL && valid[i] == 0) {

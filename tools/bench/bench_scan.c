@@ -1,14 +1,20 @@
 // How fast a store is read: simulated trades of skewed symbols, 8 columns, as committed and after a
 // full compaction. Rates are of one core: rows by processor time. Arguments: rows in millions
-// (default 4), symbols (default 1,000), a word that the names of the measurements to run contain
-// (default all). The store is made below TMPDIR (else /tmp) and removed at the end. A line is
+// (default 4), symbols (default 1,000), seconds between the rows of a symbol on average (default
+// 1), a word that the names of the measurements to run contain (default all).
+//
+// The store is made below TMPDIR (else /tmp) and removed at the end; with K2_BENCH_STORE it is that
+// folder, which stays, and is read as it is when it is there already. K2_BENCH_ANSWERS names a file
+// for sums over the answers, which another program can make from the same rows. A line is
 // WHAT<TAB>FIGURE<TAB>TARGET, the targets being those of an idle machine.
+#include <assert.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "engine/aggregate.h"
 #include "engine/candles.h"
@@ -38,6 +44,8 @@ static const char schema_json[] =
 enum { MOST_SYMBOLS = 10000, POINT_QUERIES = 2000, TURNS = 3 };
 enum { PRICE = 5, QUANTITY = 6, SIDE = 7, TRADE_ID = 8, RECEIVED = 9 };
 static const int64_t first_ns = 1700000000000000000, hour_ns = 3600000000000;
+static const int64_t second_ns = 1000000000;
+enum { TICK = 1000000, LOT = 100000000 }; // of prices and quantities
 
 struct bench {
     char path[256];
@@ -46,14 +54,15 @@ struct bench {
     uint64_t random;
     size_t row_count;
     uint64_t commit_count;
-    int64_t end_ns;
     size_t symbol_count;
-    char symbols[MOST_SYMBOLS][12];
+    char symbols[MOST_SYMBOLS][24];
     uint32_t ids[MOST_SYMBOLS];
     int64_t prices[MOST_SYMBOLS], sequences[MOST_SYMBOLS];
+    int64_t most_apart_ns; // of one row and the next
     const char *only;
     struct k2_row_key *sample; // keys of some rows
     size_t sample_count;
+    FILE *answers; // or NULL
 };
 
 static void need(enum k2_status status, const struct k2_error *error)
@@ -75,6 +84,20 @@ __attribute__((format(printf, 3, 4))) static void say(const char *what, const ch
     va_end(arguments);
     printf("\t%s\n", target);
     (void)fflush(stdout);
+}
+
+// A sum over an answer, that whoever reads the same rows can compare.
+static void tell(struct bench *bench, const char *name, k2_int128 value)
+{
+    char digits[40], *first = digits + sizeof digits - 1;
+    *first = '\0';
+    do {
+        *--first = (char)('0' + (int)(value % 10));
+        value /= 10;
+    } while (value > 0);
+    if (bench->answers != NULL) {
+        (void)fprintf(bench->answers, "%s %s\n", name, first);
+    }
 }
 
 static double seconds_of(clockid_t clock)
@@ -127,12 +150,8 @@ static void add_row(struct bench *bench, struct k2_row_batch *batch, int64_t tim
     need(k2_row_batch_set_text(batch, row, SIDE, k2_slice_of(bits >> 34 & 1 ? "BUY" : "SELL"),
                                &error),
          &error);
-    k2_row_batch_set_value(batch, row, TRADE_ID, (int64_t)bench->row_count);
+    k2_row_batch_set_value(batch, row, TRADE_ID, (int64_t)bench->row_count++);
     k2_row_batch_set_value(batch, row, RECEIVED, time_ns + (int64_t)(bits >> 36 & 0x3ffff));
-    if (bench->row_count++ % 4999 == 0) {
-        bench->sample[bench->sample_count++] = (struct k2_row_key){
-            .instrument = (uint32_t)symbol, .time_ns = time_ns, .sequence = key.sequence};
-    }
 }
 
 static void commit(struct bench *bench, struct k2_row_batch *batch)
@@ -144,11 +163,10 @@ static void commit(struct bench *bench, struct k2_row_batch *batch)
     need(k2_commit_begin(bench->engine, &commit, &error), &error);
     need(k2_commit_add(commit, batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
     need(k2_commit_finish(commit, &snapshot, &error), &error);
-    bench->commit_count = snapshot;
     k2_row_batch_clear(batch);
 }
 
-// Rows some 16 ms apart, in time order.
+// Rows in time order.
 static void load(struct bench *bench, size_t row_count)
 {
     struct k2_error error;
@@ -157,12 +175,7 @@ static void load(struct bench *bench, size_t row_count)
     need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_CREATE, &error), &error);
     need(k2_schema_parse(&schema, "ticks", k2_slice_of(schema_json), &error), &error);
     need(k2_engine_add_table(bench->engine, &schema, &bench->table, &error), &error);
-    bench->sample = k2_alloc_zero(row_count / 4999 + 1, sizeof *bench->sample);
-    if (bench->sample == NULL) {
-        exit(1);
-    }
     for (size_t i = 0; i < bench->symbol_count; i++) {
-        (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
         need(k2_instrument_intern(bench->engine, k2_slice_of("SIM"), k2_slice_of(bench->symbols[i]),
                                   &bench->ids[i], &error),
              &error);
@@ -172,13 +185,12 @@ static void load(struct bench *bench, size_t row_count)
     double began = seconds_of(CLOCK_MONOTONIC);
     int64_t time_ns = first_ns;
     for (size_t i = 0; i < row_count; i++) {
-        time_ns += (int64_t)(next_random(bench) & ((1 << 25) - 1));
+        time_ns += (int64_t)(next_random(bench) % (uint64_t)bench->most_apart_ns);
         add_row(bench, batch, time_ns);
         if (batch->row_count == batch->row_capacity || i + 1 == row_count) {
             commit(bench, batch);
         }
     }
-    bench->end_ns = time_ns + 1;
     k2_row_batch_destroy(batch);
     say("simulated, appended and committed", "", "%.2f M rows/s",
         (double)row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
@@ -236,6 +248,47 @@ static size_t run(struct bench *bench, struct k2_scan_request *request, consume_
     return done;
 }
 
+static size_t symbol_of(struct k2_slice name)
+{
+    size_t number = 0;
+    for (size_t i = 1; i < name.size_bytes; i++) {
+        number = number * 10 + (size_t)(name.data[i] - '0');
+    }
+    return number;
+}
+
+// What is in the store, and the keys of some rows of it.
+static void take_sample(struct bench *bench)
+{
+    static const size_t columns[] = {K2_SYMBOL, K2_TIMESTAMP, K2_SEQUENCE};
+    enum { EVERY = 4999 };
+    struct k2_error error;
+    struct k2_scan *scan;
+    struct k2_scan_request request = {
+        .table = bench->table, .columns = columns, .column_count = 3, .order = K2_ORDER_STORED};
+    const struct k2_vector *vectors;
+    size_t rows, capacity = 0;
+    need(k2_scan_open(bench->engine, &request, &scan, &error), &error);
+    bench->row_count = bench->sample_count = 0;
+    do {
+        need(k2_scan_next(scan, &vectors, &rows, &error), &error);
+        for (size_t i = (EVERY - bench->row_count % EVERY) % EVERY; i < rows; i += EVERY) {
+            if (bench->sample_count == capacity) {
+                capacity = capacity * 2 + 1024;
+                bench->sample = k2_realloc(bench->sample, capacity, sizeof *bench->sample);
+                assert(bench->sample != NULL);
+            }
+            bench->sample[bench->sample_count++] =
+                (struct k2_row_key){.instrument = (uint32_t)symbol_of(vectors[0].texts[i]),
+                                    .time_ns = vectors[1].values[i],
+                                    .sequence = vectors[2].values[i]};
+        }
+        bench->row_count += rows;
+    } while (rows > 0);
+    bench->commit_count = k2_scan_snapshot(scan);
+    k2_scan_close(scan);
+}
+
 static void measure(struct bench *bench, const char *name, const char *target,
                     const size_t *columns, size_t count, enum k2_order order, consume_fn *consume)
 {
@@ -266,6 +319,7 @@ static void measure_sums(struct bench *bench, const char *name, const char *targ
     static const size_t columns[] = {PRICE, QUANTITY};
     double best = 1e9;
     uint64_t rows = 0;
+    k2_int128 sum = 0;
     for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
         struct k2_error error;
         struct k2_aggregates result;
@@ -280,13 +334,19 @@ static void measure_sums(struct bench *bench, const char *name, const char *targ
         double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
         rows = 0;
+        sum = 0;
         for (size_t i = 0; i < result.item_count; i++) {
-            rows += result.items[i].row_count;
+            const struct k2_aggregate *item = &result.items[i];
+            k2_int128 symbol = (k2_int128)symbol_of(item->symbol) + 1;
+            rows += item->row_count;
+            sum += symbol * (product ? (k2_int128)item->amount.low / TICK / LOT
+                                     : item->columns[0].sum / TICK);
         }
         k2_aggregates_deinit(&result);
     }
     if (rows > 0) {
         say(name, target, "%.1f M rows/s", (double)rows / best / 1e6);
+        tell(bench, product ? "vwap" : "sum", sum);
     }
 }
 
@@ -295,6 +355,7 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
 {
     double best = 1e9;
     uint64_t rows = 0, candles = 0;
+    k2_int128 sum = 0;
     for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
         struct k2_error error;
         struct k2_candles *made;
@@ -308,12 +369,17 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
         const struct k2_candle *items;
         size_t count;
         rows = candles = 0;
+        sum = 0;
         double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
         need(k2_candles_start(&made, bench->engine, &request, &error), &error);
         do {
             need(k2_candles_more(made, &items, &count, &error), &error);
             for (size_t i = 0; i < count; i++) {
+                const struct k2_candle_price *price = &items[i].prices[0];
                 rows += items[i].row_count;
+                sum += (price->open + 2 * price->high + 3 * price->low + 4 * price->close) / TICK *
+                       (items[i].start_ns / interval_ns % 1009 + 1);
+                sum += items[i].volume / LOT;
             }
             candles += count;
         } while (count > 0);
@@ -324,6 +390,7 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
     if (rows > 0) {
         say(name, target, "%.1f M rows/s, %.1f rows a candle", (double)rows / best / 1e6,
             (double)rows / (double)candles);
+        tell(bench, interval_ns == hour_ns ? "candles_1h" : "candles_1m", sum);
     }
 }
 
@@ -381,6 +448,7 @@ static void measure_last(struct bench *bench, const char *name, const char *targ
     static const size_t columns[] = {K2_TIMESTAMP, PRICE, QUANTITY};
     double best = 1e9;
     size_t found = 0;
+    k2_int128 sum = 0;
     for (int turn = 0; strstr(name, bench->only) != NULL && turn < TURNS; turn++) {
         struct k2_error error;
         struct k2_last_rows last;
@@ -391,10 +459,16 @@ static void measure_last(struct bench *bench, const char *name, const char *targ
         double seconds = seconds_of(CLOCK_MONOTONIC) - began;
         best = seconds < best ? seconds : best;
         found = last.row_count;
+        sum = 0;
+        for (size_t i = 0; i < found; i++) {
+            sum += ((k2_int128)symbol_of(last.rows[i].symbol) + 1) *
+                   (last.rows[i].values[1] / TICK + last.rows[i].values[2] / LOT);
+        }
         k2_last_rows_deinit(&last);
     }
     if (found > 0) {
         say(name, target, "%.2f ms, %zu symbols", best * 1e3, found);
+        tell(bench, "last", sum);
     }
 }
 
@@ -461,6 +535,13 @@ static void measure_all(struct bench *bench)
     static const size_t vwap[] = {PRICE, QUANTITY, K2_SYMBOL};
     int64_t minute_ns = hour_ns / 60;
     measure(bench, "8 columns, order of storage", ">= 250 M", all, 8, K2_ORDER_STORED, touch);
+    static const char *const names[] = {"symbol",   "timestamp", "sequence", "price",
+                                        "quantity", "side",      "trade id", "receive time"};
+    for (size_t i = 0; i < 8; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "1 column: %s", names[i]);
+        measure(bench, name, "", &all[i], 1, K2_ORDER_STORED, touch);
+    }
     measure(bench, "6 columns, no texts", "", no_texts, 6, K2_ORDER_STORED, touch);
     measure(bench, "VWAP over vectors", "", vwap, 3, K2_ORDER_STORED, add_vwap);
     measure(bench, "sum(price) over vectors", "", vwap, 1, K2_ORDER_STORED, sum_first);
@@ -482,27 +563,58 @@ static void measure_all(struct bench *bench)
         memory_mib("RssAnon:"), memory_mib("VmHWM:"));
 }
 
+// Makes the store, unless it is there.
+static void open_store(struct bench *bench, size_t row_count)
+{
+    struct k2_error error;
+    const char *stays = getenv("K2_BENCH_STORE");
+    if (stays == NULL) {
+        make_folder(bench->path);
+    } else {
+        (void)snprintf(bench->path, sizeof bench->path, "%s", stays);
+    }
+    for (size_t i = 0; i < bench->symbol_count; i++) {
+        (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
+    }
+    if (stays != NULL && access(stays, F_OK) == 0) {
+        need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+        bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
+        take_sample(bench);
+        return;
+    }
+    load(bench, row_count);
+    take_sample(bench);
+    printf("-- as committed: groups of 65,536 rows in order of arrival\n");
+    measure_all(bench);
+    struct k2_compact_report report;
+    double began = seconds_of(CLOCK_MONOTONIC);
+    need(k2_compact(bench->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+         &error);
+    printf("-- after compaction (%.2f M rows/s)\n",
+           (double)bench->row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench bench = {.random = 42};
-    struct k2_error error;
-    bench.only = argc > 3 ? argv[3] : "";
-    size_t symbols = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
-    bench.symbol_count = symbols < 1 || symbols > MOST_SYMBOLS ? 1000 : symbols;
     size_t millions = argc > 1 ? strtoul(argv[1], NULL, 10) : 4;
-    make_folder(bench.path);
-    load(&bench, (millions == 0 ? 1 : millions) * 1000000);
-    printf("-- as committed: groups of 65,536 rows in order of arrival\n");
-    measure_all(&bench);
-    struct k2_compact_report report;
-    double began = seconds_of(CLOCK_MONOTONIC);
-    need(k2_compact(bench.engine, &(struct k2_compact_options){.full = true}, &report, &error),
-         &error);
-    printf("-- after compaction (%.2f M rows/s)\n",
-           (double)bench.row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
+    size_t symbols = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+    double seconds = argc > 3 ? strtod(argv[3], NULL) : 1;
+    bench.symbol_count = symbols < 1 || symbols > MOST_SYMBOLS ? 1000 : symbols;
+    bench.most_apart_ns = (int64_t)(2 * seconds * (double)second_ns / (double)bench.symbol_count);
+    bench.most_apart_ns = bench.most_apart_ns < 1 ? 1 : bench.most_apart_ns;
+    bench.only = argc > 4 ? argv[4] : "";
+    open_store(&bench, (millions == 0 ? 1 : millions) * 1000000);
+    const char *answers = getenv("K2_BENCH_ANSWERS");
+    bench.answers = answers == NULL ? NULL : fopen(answers, "we");
     measure_all(&bench);
     k2_engine_close(bench.engine);
-    (void)nftw(bench.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (bench.answers != NULL) {
+        (void)fclose(bench.answers);
+    }
+    if (getenv("K2_BENCH_STORE") == NULL) {
+        (void)nftw(bench.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
     k2_free(bench.sample);
     return 0;
 }
