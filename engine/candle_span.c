@@ -247,14 +247,28 @@ static enum k2_status add_range(struct k2_candle_span *span, struct k2_group_cur
     return K2_OK;
 }
 
+// Are rows of the instrument from `time_ns` on all behind those of the newest run?
+static bool continues_run(const struct k2_candle_span *span, uint32_t number, int64_t time_ns)
+{
+    return span->run_count > 0 && span->runs[span->run_count - 1].number == number &&
+           time_ns > span->run_end_ns;
+}
+
 static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cursor *cursor,
                                 const struct k2_wanted_entry *wanted,
                                 const struct k2_scan_span *range, struct k2_error *error)
 {
     uint32_t begin, end, stop;
     struct k2_candle_run run = {.number = wanted->number, .first = (uint32_t)span->partial_count};
-    bool begun = false;
+    const struct k2_directory_entry *entry = &cursor->entries[wanted->entry];
+    bool begun = continues_run(span, wanted->number, entry->time_min_ns);
     int64_t last_ns = 0;
+    if (begun) {
+        run = span->runs[--span->run_count];
+        last_ns =
+            k2_interval_last(span->partials[run.first + run.count - 1].start_ns, span->interval_ns);
+    }
+    span->run_end_ns = entry->time_max_ns;
     enum k2_status status = k2_group_set_locate(span->set, cursor, wanted->entry, range->first_ns,
                                                 range->last_ns, &begin, &end, error);
     while (status == K2_OK && begin < end) {

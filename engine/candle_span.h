@@ -44,6 +44,7 @@ struct k2_candle_span {
     size_t partial_count, partial_capacity;
     struct k2_candle_run *runs;
     size_t run_count, run_capacity;
+    int64_t run_end_ns;      // no row of the newest run is later
     enum k2_factors factors; // price and quantity of the group at hand
     uint32_t group;          // its index
     bool entered;            // by k2_candle_span_add_entry: it is open
