@@ -282,13 +282,14 @@ static enum k2_status choose_full(const struct k2_level_state *state, struct k2_
         if (!k2_level_is_sorted(group->level) || group->segment_id > state->newest_segment) {
             continue;
         }
-        if (rows >= (uint64_t)4 * K2_WINDOW_ROWS && group->time_min_ns > last_ns) {
+        if (rows >= K2_FULL_WINDOW_ROWS && group->time_min_ns > last_ns) {
             break;
         }
         rows += group->row_count;
         first_ns = group->time_min_ns < first_ns ? group->time_min_ns : first_ns;
         last_ns = group->time_max_ns > last_ns ? group->time_max_ns : last_ns;
     }
+    job->full = rows > 0;
     return rows == 0 ? K2_OK : merge(state, first_ns, last_ns, is_sorted_within, job, error);
 }
 
@@ -415,7 +416,8 @@ static void end_last(struct windows *self, int64_t first_ns, const struct k2_lev
     }
 }
 
-// Windows begin where a group does, or an hour or a day that is over ends.
+// Windows begin where a group does, or an hour or a day that is over ends. Those of a full
+// compaction are as long as a day, unless that has fewer rows than others have.
 static void cut(struct windows *self, const struct k2_level_job *job)
 {
     int64_t first_ns = INT64_MIN;
@@ -431,7 +433,13 @@ static void cut(struct windows *self, const struct k2_level_job *job)
                 rows = 0;
             }
         }
-        if (rows >= K2_WINDOW_ROWS && begin_ns > first_ns) {
+        int64_t day_start_ns = floor_to(begin_ns, day_ns);
+        if (job->full && rows >= K2_WINDOW_ROWS && day_start_ns > first_ns) {
+            end_window(self, first_ns, day_start_ns - 1);
+            first_ns = day_start_ns;
+            rows = 0;
+        }
+        if (rows >= (job->full ? K2_FULL_WINDOW_ROWS : K2_WINDOW_ROWS) && begin_ns > first_ns) {
             end_window(self, first_ns, begin_ns - 1);
             first_ns = begin_ns;
             rows = 0;

@@ -10,8 +10,11 @@ enum {
     K2_FOLD_GROUPS = 32,            // commits, or folds, that become one
     K2_FOLD_BYTES = 8 << 20,        // or fewer, when they are as large
     K2_WINDOW_ROWS = K2_BATCH_ROWS, // what lies sorted together
-    K2_MOST_JOB_GROUPS = 128,       // unsorted inputs of a rewrite: bounds its memory
-    K2_MOST_UNSORTED_GROUPS = 96,   // of a table, while it is cared for
+    // The same after a full compaction of what lies sorted in windows already: it merges them, with
+    // a block of each column in memory for each of them.
+    K2_FULL_WINDOW_ROWS = 64 * K2_WINDOW_ROWS,
+    K2_MOST_JOB_GROUPS = 128,     // unsorted inputs of a rewrite: bounds its memory
+    K2_MOST_UNSORTED_GROUPS = 96, // of a table, while it is cared for
     K2_MOST_FOLDS = 16,
     K2_MOST_LATE = 8,
     K2_MOST_HISTORY = 32, // small groups of history
@@ -28,6 +31,7 @@ enum k2_level_task {
 struct k2_level_job {
     enum k2_level_task task;
     uint16_t level;               // of a fold
+    bool full;                    // into windows of K2_FULL_WINDOW_ROWS
     bool all;                     // a sort that leaves nothing but late rows below
     struct k2_plan_group *inputs; // owned
     size_t input_count;
