@@ -58,8 +58,9 @@ static void sort_by_commit(const struct k2_row_batch *batch, uint32_t *rows, siz
     }
 }
 
-// The versions of one key, the oldest first. When all of them are known, which the first one tells,
-// each says itself how long it counted, and no later one needs to say that it replaced something.
+// The versions of one key, the oldest first. When all of them are known, which the first one and
+// their `until` tell, each says itself how long it counted, and no later one needs to say that it
+// replaced something.
 static enum k2_status chain(const struct k2_version_split *split, struct k2_row_batch *batch,
                             const uint32_t *rows, size_t count, struct k2_error *error)
 {
@@ -69,13 +70,12 @@ static enum k2_status chain(const struct k2_version_split *split, struct k2_row_
     for (size_t i = 0; i + 1 < count && status == K2_OK; i++) {
         uint64_t until = batch->untils == NULL ? 0 : batch->untils[rows[i]];
         uint64_t next = batch->commits[rows[i + 1]];
-        if (until == 0 || until > next) { // a rewrite without the next one may have said more
+        known = known && (until == 0 || until >= next); // else there was one in between
+        if (until == 0 || until > next) { // the next was not at hand when `until` was set
             status = k2_row_batch_set_until(batch, rows[i], next, error);
         }
-    }
-    for (size_t i = 1; known && i < count && status == K2_OK; i++) {
-        if (k2_row_batch_op(batch, rows[i]) == K2_OP_REPLACE) {
-            status = k2_row_batch_set_op(batch, rows[i], K2_OP_PUT, error);
+        if (status == K2_OK && known && k2_row_batch_op(batch, rows[i + 1]) == K2_OP_REPLACE) {
+            status = k2_row_batch_set_op(batch, rows[i + 1], K2_OP_PUT, error);
         }
     }
     return status;
