@@ -121,25 +121,16 @@ static enum k2_status find_fates(struct k2_engine *engine, struct part *part,
             k2_ledger_open(engine, part->table, source, batch, part->order, &part->ledger, error);
     }
     if (status == K2_OK && !by_key) {
-        k2_ledger_find(part->ledger, part->fates, &by_key);
+        k2_ledger_find(part->ledger, policy.duplicates == K2_KEEP_LAST, part->fates, &by_key);
+    }
+    for (size_t i = 0; i < batch->row_count && policy.duplicates == K2_REJECT_SECOND; i++) {
+        part->fates[i] = part->fates[i] == K2_ROW_DUPLICATE ? K2_ROW_REPEATED : part->fates[i];
     }
     by_key = by_key || policy.duplicates == K2_KEEP_LAST || batch->ops != NULL;
-    if (status != K2_OK || !by_key) {
-        return status;
-    }
-    uint8_t *fates = k2_alloc_zero(batch->row_count, 1);
-    if (fates == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
-    }
-    status = k2_duplicates_by_key(engine, part->table, batch, policy.duplicates, part->order, fates,
-                                  &part->versions, error);
-    for (size_t i = 0; i < batch->row_count && status == K2_OK; i++) {
-        bool known = part->versions.ops != NULL &&
-                     (part->versions.ops[i] != K2_OP_PUT || k2_row_batch_op(batch, i) != K2_OP_PUT);
-        part->fates[i] = part->fates[i] == K2_ROW_NEW || known ? fates[i] : part->fates[i];
-    }
-    k2_free(fates);
-    return status;
+    return status == K2_OK && by_key
+               ? k2_duplicates_by_key(engine, part->table, batch, policy.duplicates, part->order,
+                                      part->fates, &part->versions, error)
+               : status;
 }
 
 // Deletions that came without a version get that of what they delete.

@@ -116,7 +116,9 @@ static enum k2_status meet(const struct probe *probe, struct k2_group_rows *rows
             status = note_match(probe, rows, stored_row, row, error);
         } else {
             status = compare_stored(probe, rows, stored_row, row, &same, error);
-            probe->fates[row] = same ? K2_ROW_DUPLICATE : K2_ROW_CONFLICT;
+            if (probe->fates[row] == K2_ROW_NEW) {
+                probe->fates[row] = same ? K2_ROW_DUPLICATE : K2_ROW_CONFLICT;
+            }
         }
     }
     return status;
@@ -366,9 +368,6 @@ enum k2_status k2_duplicates_by_key(struct k2_engine *engine, const struct k2_ta
     *versions = (struct k2_key_versions){.rule = rule};
     if (instruments == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "duplicates: out of memory");
-    }
-    for (size_t i = 0; i < batch->row_count; i++) {
-        fates[i] = K2_ROW_NEW;
     }
     for (size_t i = 0; i < batch->row_count; i = instrument_end(&probe, i)) {
         instruments[instrument_count++] = batch->keys[order[i]].instrument;

@@ -4,8 +4,9 @@
 #include "engine/key_versions.h"
 #include "format/segment/row_batch.h"
 
-// Probes by key. `order` sorts the batch (engine/row_order.h);
-// `fates`, indexed by row, is filled. Only blocks whose time overlaps rows of the batch are read.
+// Probes by key. `order` sorts the batch (engine/row_order.h). `fates`, indexed by row, is filled;
+// rows that are not K2_ROW_NEW before have a number that came before: they can be nothing but a
+// newer version of a stored row. Only blocks whose time overlaps rows of the batch are read.
 // `versions` is inited here, and holds what to store if the rule keeps versions or rows are deleted
 // (else its arrays are NULL).
 K2_MUST_CHECK enum k2_status

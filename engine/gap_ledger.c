@@ -5,6 +5,7 @@
 
 #include "engine/duplicates.h"
 #include "engine/ledger_store.h"
+#include "engine/row_order.h"
 #include "format/base/alloc.h"
 
 // One row in one of its domains.
@@ -409,15 +410,24 @@ enum k2_status k2_ledger_open(struct k2_engine *engine, const struct k2_table *t
 
 // ---- duplicates
 
-// One counter's rows. A second row with the same number in the batch is a duplicate as well.
+// One counter's rows. A second row with the same number in the batch is a duplicate as well, but
+// for one of the same key where that `replaces`. Deletions bring no number.
 static bool find_seen(const struct k2_ledger_changes *self, const struct counter *counter,
-                      uint8_t *fates)
+                      bool replaces, uint8_t *fates)
 {
+    const struct k2_row_batch *batch = self->batch;
     bool named = (counter->place.domain & K2_NAMED_DOMAIN) != 0;
     bool by_key = counter->state.given_up;
+    const struct counted_row *first = NULL; // of the number
     for (size_t i = counter->begin; i < counter->end && !counter->state.given_up; i++) {
         const struct counted_row *row = &self->rows[i];
-        bool again = i > counter->begin && self->rows[i - 1].sequence == row->sequence;
+        if (k2_row_batch_op(batch, row->row) == K2_OP_DELETE) {
+            continue;
+        }
+        bool again = first != NULL && first->sequence == row->sequence;
+        first = again ? first : row;
+        again = again && !(replaces && k2_row_key_compare(&batch->keys[first->row],
+                                                          &batch->keys[row->row]) == 0);
         if (!again &&
             !k2_sequence_seen(&counter->state, counter->gaps, counter->gap_count, row->sequence)) {
             continue;
@@ -431,12 +441,13 @@ static bool find_seen(const struct k2_ledger_changes *self, const struct counter
     return by_key;
 }
 
-void k2_ledger_find(const struct k2_ledger_changes *changes, uint8_t *fates, bool *by_key)
+void k2_ledger_find(const struct k2_ledger_changes *changes, bool replaces, uint8_t *fates,
+                    bool *by_key)
 {
     *by_key = false;
     for (size_t i = 0; changes != NULL && i < changes->counter_count; i++) {
         if (changes->counters[i].of_source) {
-            *by_key |= find_seen(changes, &changes->counters[i], fates);
+            *by_key |= find_seen(changes, &changes->counters[i], replaces, fates);
         }
     }
 }

@@ -19,9 +19,11 @@ K2_MUST_CHECK enum k2_status k2_ledger_open(struct k2_engine *engine, const stru
                                             struct k2_ledger_changes **changes,
                                             struct k2_error *error);
 
-// Marks rows whose numbers were seen in `fates` (by row; enum k2_row_fate). `*by_key` is true when
-// the batch is to be probed by key as well.
-void k2_ledger_find(const struct k2_ledger_changes *changes, uint8_t *fates, bool *by_key);
+// Marks rows whose numbers were seen in `fates` (by row; enum k2_row_fate) as duplicates; where a
+// row `replaces` another one of its key, not those that follow such a row in the batch. `*by_key`
+// is true when the batch is to be probed by key as well.
+void k2_ledger_find(const struct k2_ledger_changes *changes, bool replaces, uint8_t *fates,
+                    bool *by_key);
 
 // Takes in the rows that `fates` calls new, with the next commit.
 K2_MUST_CHECK enum k2_status k2_ledger_note(struct k2_ledger_changes *changes, const uint8_t *fates,

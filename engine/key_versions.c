@@ -179,7 +179,11 @@ static enum k2_status resolve_run(struct run *run, const uint32_t *order, size_t
         .has_version = match->has_version,
         .version = match->version,
     };
+    bool by_key = run->best.there && run->versions->rule == K2_KEEP_LAST;
     for (size_t i = begin; i < end; i++) {
+        if (run->fates[order[i]] != K2_ROW_NEW && !by_key) {
+            continue; // its number came before
+        }
         if (k2_row_batch_op(run->batch, order[i]) == K2_OP_DELETE) {
             take_delete(run, order[i]);
         } else {

@@ -36,7 +36,8 @@ K2_MUST_CHECK enum k2_status k2_key_versions_init(struct k2_key_versions *versio
                                                   struct k2_error *error);
 void k2_key_versions_deinit(struct k2_key_versions *versions);
 
-// Fills `fates` (by row) and versions->ops; `matches` is complete. `order` sorts the batch.
+// Fills `fates` (by row; see engine/duplicates.h) and versions->ops; `matches` is complete. `order`
+// sorts the batch.
 K2_MUST_CHECK enum k2_status k2_key_versions_resolve(struct k2_key_versions *versions,
                                                      const struct k2_row_batch *batch,
                                                      const uint32_t *order, uint8_t *fates,
