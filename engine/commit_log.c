@@ -237,3 +237,82 @@ enum k2_status k2_commit_log_append(struct k2_store_txn *txn, const struct k2_sn
     k2_buffer_deinit(&value);
     return status;
 }
+
+// ---- counting anew
+
+// Takes the chunks from that of `first` on out of the index: their bytes one after the other, each
+// behind its size.
+static enum k2_status take_chunks(struct k2_store_txn *txn, uint64_t first, struct k2_buffer *out,
+                                  struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    bool found = true;
+    for (uint64_t chunk = chunk_of(first); status == K2_OK && found; chunk++) {
+        struct k2_index_key key = k2_index_key_id(chunk, 8);
+        struct k2_slice value;
+        status =
+            k2_store_get(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), &found, &value, error);
+        if (status == K2_OK && found) {
+            k2_put_u32(out, (uint32_t)value.size_bytes);
+            k2_put_bytes(out, value.data, value.size_bytes);
+            status = k2_store_delete(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), error);
+        }
+    }
+    return status == K2_OK ? k2_buffer_check(out, "commit log", error) : status;
+}
+
+static uint64_t rows_of(const struct k2_snapshot *snapshot, uint16_t table_id)
+{
+    for (size_t i = 0; i < snapshot->table_count; i++) {
+        if (snapshot->tables[i].table_id == table_id) {
+            return snapshot->tables[i].rows;
+        }
+    }
+    return 0;
+}
+
+// Appends a snapshot as it was, but for the rows that it shows of `tables`.
+static enum k2_status append_recounted(struct k2_store_txn *txn, struct k2_snapshot *snapshot,
+                                       uint64_t first, const struct k2_commit_log_rows *tables,
+                                       size_t table_count, struct k2_error *error)
+{
+    struct k2_snapshot before;
+    enum k2_status status = k2_commit_log_newest(txn, &before, error);
+    for (size_t i = 0; status == K2_OK && i < snapshot->table_count; i++) {
+        uint16_t table_id = snapshot->tables[i].table_id;
+        uint64_t rows = snapshot->tables[i].rows;
+        for (size_t j = 0; j < table_count && snapshot->id >= first; j++) {
+            rows = tables[j].table_id == table_id ? (uint64_t)tables[j].rows[snapshot->id - first]
+                                                  : rows;
+        }
+        snapshot->tables[i].hidden =
+            (int64_t)(rows_of(&before, table_id) + snapshot->tables[i].added - rows);
+    }
+    return status == K2_OK ? k2_commit_log_append(txn, snapshot, error) : status;
+}
+
+enum k2_status k2_commit_log_recount(struct k2_store_txn *txn, uint64_t first,
+                                     const struct k2_commit_log_rows *tables, size_t table_count,
+                                     struct k2_error *error)
+{
+    struct k2_buffer chunks;
+    k2_buffer_init(&chunks, (size_t)1 << 30);
+    enum k2_status status = take_chunks(txn, first, &chunks, error);
+    struct k2_byte_reader reader = {.rest = k2_buffer_slice(&chunks)};
+    for (uint64_t chunk = chunk_of(first); status == K2_OK && reader.rest.size_bytes > 0; chunk++) {
+        uint32_t size_bytes = k2_read_u32(&reader);
+        struct k2_slice value = k2_read_bytes(&reader, size_bytes);
+        uint64_t id = chunk * K2_COMMIT_LOG_CHUNK;
+        struct k2_snapshot snapshot = {.id = id + 1};
+        for (id++; status == K2_OK && snapshot.id == id; id++) {
+            status = read_chunk(value, chunk, id, INT64_MAX, &snapshot, error);
+            if (status != K2_OK || snapshot.id != id) {
+                break;
+            }
+            status = append_recounted(txn, &snapshot, first, tables, table_count, error);
+            snapshot.id = id + 1;
+        }
+    }
+    k2_buffer_deinit(&chunks);
+    return status;
+}

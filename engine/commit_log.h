@@ -14,6 +14,17 @@ K2_MUST_CHECK enum k2_status k2_commit_log_append(struct k2_store_txn *txn,
                                                   const struct k2_snapshot *snapshot,
                                                   struct k2_error *error);
 
+// The rows that snapshots from `first` to the newest show of a table.
+struct k2_commit_log_rows {
+    uint16_t table_id;
+    const int64_t *rows; // borrowed
+};
+
+// Says anew how many rows of these tables the snapshots from `first` on show.
+K2_MUST_CHECK enum k2_status k2_commit_log_recount(struct k2_store_txn *txn, uint64_t first,
+                                                   const struct k2_commit_log_rows *tables,
+                                                   size_t table_count, struct k2_error *error);
+
 // K2_OK with id 0 for an empty log.
 K2_MUST_CHECK enum k2_status k2_commit_log_newest(struct k2_store_txn *txn,
                                                   struct k2_snapshot *snapshot,

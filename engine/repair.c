@@ -360,7 +360,7 @@ static enum k2_status mend(struct repair *self, struct k2_store *store, struct k
     if (status == K2_OK && self->gone_count > 0) {
         status = k2_ledger_forget(txn, error);
         if (status == K2_OK) {
-            status = k2_version_count_forget(txn, error);
+            status = k2_version_count_forget(txn, UINT64_MAX - 1, error); // it was not lost
         }
     }
     if (status != K2_OK) {

@@ -718,7 +718,7 @@ static enum k2_status put_domains(struct builder *self, struct k2_error *error)
 
 static enum k2_status mark_hidden(struct builder *self, struct k2_error *error)
 {
-    return k2_version_count_forget(self->txn, error);
+    return k2_version_count_forget(self->txn, self->logged, error);
 }
 
 static enum k2_status put_meta(struct builder *self, struct k2_error *error)

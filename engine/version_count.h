@@ -8,7 +8,8 @@
 // In the index: the figures are to be counted at the next start of a writer.
 #define K2_HIDDEN_STALE "hidden_stale"
 
-K2_MUST_CHECK enum k2_status k2_version_count_forget(struct k2_store_txn *txn,
+// `known`: up to this snapshot the commit log tells how many rows each of them shows.
+K2_MUST_CHECK enum k2_status k2_version_count_forget(struct k2_store_txn *txn, uint64_t known,
                                                      struct k2_error *error);
 
 // Counts if the index says so. For a write handle that is being opened.
