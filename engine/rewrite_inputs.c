@@ -78,8 +78,8 @@ static enum k2_status add_direct(struct k2_rewrite_inputs *self, struct k2_store
             bool found;
             status = read_segment(txn, group->segment_id, &found, &record, error);
             segment = &self->segments[self->segment_count++];
-            *segment = (struct k2_rewrite_segment){.id = group->segment_id,
-                                                   .rewritten = record.rewritten};
+            *segment =
+                (struct k2_rewrite_segment){.id = group->segment_id, .rewritten = record.rewritten};
         }
         segment->bytes += group->length_bytes;
         struct k2_rewrite_input input = {
