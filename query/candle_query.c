@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/base/alloc.h"
+#include "query/encode/row_stream.h"
 #include "query/instrument_filter.h"
 
 enum {
@@ -37,7 +38,7 @@ static const struct candle_kind kinds[] = {
 struct k2_candle_query {
     const struct candle_kind *kind;
     struct k2_candles *candles;
-    struct k2_row_encoder *encoder;
+    struct k2_row_stream stream;
     const struct k2_row_format *format;
     struct k2_row_style style;
     struct k2_candle_request request;
@@ -47,8 +48,6 @@ struct k2_candle_query {
     struct k2_vector_store *stores; // owned, by column
     size_t column_count, volume_column;
     uint64_t limit, rows;
-    size_t vector_rows, next_row;
-    bool begun, ended, done;
 };
 
 bool k2_candle_interval_parse(struct k2_slice text, int64_t *interval_ns)
@@ -248,11 +247,13 @@ static enum k2_status build(struct k2_candle_query *self, struct k2_engine *engi
     if (status == K2_OK) {
         self->style.table = schema->table;
         self->style.snapshot = k2_candles_snapshot_of(self->candles);
-        status = k2_row_encoder_create(&self->encoder, self->format, self->column_list,
+        status = k2_row_encoder_create(&self->stream.encoder, self->format, self->column_list,
                                        self->column_count, &self->style, error);
     }
     return status;
 }
+
+static k2_row_pull pull;
 
 enum k2_status k2_candle_query_open(struct k2_candle_query **query, struct k2_engine *engine,
                                     const struct k2_candle_query_request *request,
@@ -268,6 +269,8 @@ enum k2_status k2_candle_query_open(struct k2_candle_query **query, struct k2_en
         k2_candle_query_close(self);
         return status;
     }
+    self->stream.pull = pull;
+    self->stream.context = self;
     *query = self;
     return K2_OK;
 }
@@ -275,7 +278,7 @@ enum k2_status k2_candle_query_open(struct k2_candle_query **query, struct k2_en
 void k2_candle_query_close(struct k2_candle_query *query)
 {
     if (query != NULL) {
-        k2_row_encoder_destroy(query->encoder);
+        k2_row_stream_deinit(&query->stream);
         k2_candles_finish(query->candles);
         k2_free(query->stores);
         k2_free(query);
@@ -317,56 +320,31 @@ static enum k2_status set_row(struct k2_candle_query *self, size_t row,
     return K2_OK;
 }
 
-static enum k2_status pull(struct k2_candle_query *self, struct k2_error *error)
+static enum k2_status pull(void *context, const struct k2_vector **vectors, size_t *row_count,
+                           struct k2_error *error)
 {
+    struct k2_candle_query *self = context;
     const struct k2_candle *items;
-    size_t count = 0;
-    self->next_row = self->vector_rows = 0;
     if (self->limit > 0 && self->rows == self->limit) {
-        self->ended = true;
         return K2_OK;
     }
-    enum k2_status status = k2_candles_more(self->candles, &items, &count, error);
-    assert(count <= K2_VECTOR_ROWS);
-    if (self->limit > 0 && count > self->limit - self->rows) {
-        count = (size_t)(self->limit - self->rows);
+    enum k2_status status = k2_candles_more(self->candles, &items, row_count, error);
+    assert(*row_count <= K2_VECTOR_ROWS);
+    if (self->limit > 0 && *row_count > self->limit - self->rows) {
+        *row_count = (size_t)(self->limit - self->rows);
     }
-    for (size_t i = 0; i < count && status == K2_OK; i++) {
+    for (size_t i = 0; i < *row_count && status == K2_OK; i++) {
         status = set_row(self, i, &items[i], error);
     }
-    self->vector_rows = count;
-    self->rows += count;
-    self->ended = status == K2_OK && count == 0;
+    *vectors = self->vectors;
+    self->rows += *row_count;
     return status;
 }
 
 enum k2_status k2_candle_query_next(struct k2_candle_query *query, size_t enough_bytes,
                                     struct k2_buffer *out, bool *done, struct k2_error *error)
 {
-    assert(!query->done);
-    if (!query->begun) {
-        k2_row_encoder_begin(query->encoder, out);
-        query->begun = true;
-    }
-    enum k2_status status = K2_OK;
-    while (status == K2_OK && !query->done && !out->failed && out->size_bytes < enough_bytes) {
-        if (query->ended) {
-            query->done = k2_row_encoder_end(query->encoder, enough_bytes, out);
-        } else if (query->next_row < query->vector_rows) {
-            query->next_row = k2_row_encoder_put(query->encoder, query->vectors, query->next_row,
-                                                 query->vector_rows, enough_bytes, out);
-        } else {
-            status = pull(query, error);
-        }
-        if (status == K2_OK) {
-            status = k2_row_encoder_check(query->encoder, error);
-        }
-    }
-    if (status == K2_OK) {
-        status = k2_buffer_check(out, "answer", error);
-    }
-    *done = query->done && status == K2_OK;
-    return status;
+    return k2_row_stream_next(&query->stream, enough_bytes, out, done, error);
 }
 
 uint64_t k2_candle_query_rows(const struct k2_candle_query *query)

@@ -6,6 +6,7 @@
 #include "engine/text_arena.h"
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
+#include "query/encode/row_stream.h"
 #include "query/instrument_filter.h"
 
 enum { HASHED_BYTES = 1 << 20 };
@@ -48,14 +49,14 @@ struct gap_rows {
     struct k2_vector_store *stores; // owned, one a column
     struct k2_vector vectors[COLUMN_COUNT];
     struct k2_text_arena texts;
-    size_t count, next;
+    size_t count;
 };
 
 struct k2_gap_query {
     struct k2_gap_list *list;
-    struct k2_row_encoder *encoder;
+    struct k2_row_stream stream;
     struct gap_rows rows;
-    bool begun, ended, done, has_more;
+    bool has_more;
     uint64_t snapshot, limit, given, skipped, hash;
 };
 
@@ -124,7 +125,7 @@ static enum k2_status fill(struct k2_gap_list *list, struct gap_rows *rows, size
 {
     enum k2_status status = K2_OK;
     k2_text_arena_clear(&rows->texts);
-    rows->count = rows->next = 0;
+    rows->count = 0;
     for (bool found = true; status == K2_OK && found && rows->count < most;) {
         struct k2_gap gap;
         status = k2_gap_list_next(list, &found, &gap, error);
@@ -296,10 +297,12 @@ static enum k2_status build(struct k2_gap_query *self, struct k2_engine *engine,
         status = k2_gap_list_next(self->list, &found, &gap, error);
         i = status == K2_OK && !found ? self->skipped : i;
     }
-    return status == K2_OK ? make_encoder(&self->encoder, format,
+    return status == K2_OK ? make_encoder(&self->stream.encoder, format,
                                           k2_gap_list_has_domains(self->list), time_ns, error)
                            : status;
 }
+
+static k2_row_pull pull;
 
 enum k2_status k2_gap_query_open(struct k2_gap_query **query, struct k2_engine *engine,
                                  const struct k2_gap_query_request *request, struct k2_error *error)
@@ -314,6 +317,8 @@ enum k2_status k2_gap_query_open(struct k2_gap_query **query, struct k2_engine *
         k2_gap_query_close(self);
         return status;
     }
+    self->stream.pull = pull;
+    self->stream.context = self;
     *query = self;
     return K2_OK;
 }
@@ -322,7 +327,7 @@ void k2_gap_query_close(struct k2_gap_query *query)
 {
     if (query != NULL) {
         k2_gap_list_close(query->list);
-        k2_row_encoder_destroy(query->encoder);
+        k2_row_stream_deinit(&query->stream);
         rows_deinit(&query->rows);
         k2_free(query);
     }
@@ -330,47 +335,27 @@ void k2_gap_query_close(struct k2_gap_query *query)
 
 // ---- rows
 
-static enum k2_status pull(struct k2_gap_query *self, struct k2_error *error)
+static enum k2_status pull(void *context, const struct k2_vector **vectors, size_t *row_count,
+                           struct k2_error *error)
 {
+    struct k2_gap_query *self = context;
     uint64_t left = self->limit == 0 ? UINT64_MAX : self->limit - self->given;
     size_t most = left < K2_VECTOR_ROWS ? (size_t)left : K2_VECTOR_ROWS;
     enum k2_status status = fill(self->list, &self->rows, most, error);
     self->given += self->rows.count;
-    self->ended = self->rows.count == 0;
     if (status == K2_OK && left > 0 && self->rows.count == left) { // does another one follow?
         struct k2_gap gap;
         status = k2_gap_list_next(self->list, &self->has_more, &gap, error);
     }
+    *vectors = self->rows.vectors;
+    *row_count = self->rows.count;
     return status;
 }
 
 enum k2_status k2_gap_query_next(struct k2_gap_query *query, size_t enough_bytes,
                                  struct k2_buffer *out, bool *done, struct k2_error *error)
 {
-    struct gap_rows *rows = &query->rows;
-    enum k2_status status = K2_OK;
-    if (!query->begun) {
-        k2_row_encoder_begin(query->encoder, out);
-        query->begun = true;
-    }
-    while (status == K2_OK && !query->done && !out->failed && out->size_bytes < enough_bytes) {
-        if (query->ended) {
-            query->done = k2_row_encoder_end(query->encoder, enough_bytes, out);
-        } else if (rows->next < rows->count) {
-            rows->next = k2_row_encoder_put(query->encoder, rows->vectors, rows->next, rows->count,
-                                            enough_bytes, out);
-        } else {
-            status = pull(query, error);
-        }
-        if (status == K2_OK) {
-            status = k2_row_encoder_check(query->encoder, error);
-        }
-    }
-    if (status == K2_OK) {
-        status = k2_buffer_check(out, "gaps", error);
-    }
-    *done = query->done && status == K2_OK;
-    return status;
+    return k2_row_stream_next(&query->stream, enough_bytes, out, done, error);
 }
 
 struct k2_gap_query_summary k2_gap_query_summary(const struct k2_gap_query *query)

@@ -7,6 +7,7 @@
 #include "format/base/checksum.h"
 #include "format/base/timestamp.h"
 #include "query/cursor.h"
+#include "query/encode/row_stream.h"
 #include "query/gap_query.h"
 #include "query/instrument_filter.h"
 #include "query/range_text.h"
@@ -29,7 +30,7 @@ struct k2_range_query {
     const struct k2_table *quotes; // NULL: no join
     struct k2_column quote_columns[QUOTE_COLUMNS];
     size_t quote_indexes[QUOTE_COLUMNS];
-    struct k2_row_encoder *encoder;
+    struct k2_row_stream stream;
     const struct k2_column **columns; // wanted, owned array
     size_t *indexes;                  // of the scan: wanted, then what the cursor needs
     size_t column_count, index_count;
@@ -38,12 +39,10 @@ struct k2_range_query {
     struct k2_row_style style;
     struct k2_cursor start;  // where a page begins, if `continues`
     struct k2_cursor cursor; // behind the rows so far, if `rows` > 0; paged answers only
-    bool continues, paged, has_more, begun, ended, done;
+    bool continues, paged, has_more;
     uint64_t limit, rows, snapshot, query_hash;
     struct k2_completeness completeness;
-    struct k2_buffer gaps;           // of a paged answer: as a JSON array
-    const struct k2_vector *vectors; // of the scan
-    size_t vector_rows, next_row;    // rows of the vectors, the next one to print
+    struct k2_buffer gaps; // of a paged answer: as a JSON array
 };
 
 // ---- texts to a request -----------------------------------------------------------------------
@@ -432,7 +431,7 @@ static enum k2_status build(struct k2_range_query *self, const struct k2_range_r
     if (status == K2_OK) {
         self->style.table = self->table->schema->table;
         self->style.snapshot = self->snapshot;
-        status = k2_row_encoder_create(&self->encoder, self->format, self->columns,
+        status = k2_row_encoder_create(&self->stream.encoder, self->format, self->columns,
                                        self->column_count, &self->style, error);
     }
     if (status == K2_OK) {
@@ -443,6 +442,8 @@ static enum k2_status build(struct k2_range_query *self, const struct k2_range_r
     }
     return status;
 }
+
+static k2_row_pull pull;
 
 enum k2_status k2_range_query_open(struct k2_range_query **query, struct k2_engine *engine,
                                    const struct k2_range_request *request, struct k2_error *error)
@@ -459,6 +460,8 @@ enum k2_status k2_range_query_open(struct k2_range_query **query, struct k2_engi
         k2_range_query_close(self);
         return status;
     }
+    self->stream.pull = pull;
+    self->stream.context = self;
     *query = self;
     return K2_OK;
 }
@@ -470,7 +473,7 @@ void k2_range_query_close(struct k2_range_query *query)
     }
     k2_scan_close(query->scan);
     k2_asof_close(query->asof);
-    k2_row_encoder_destroy(query->encoder);
+    k2_row_stream_deinit(&query->stream);
     k2_instrument_selection_close(&query->instruments);
     k2_buffer_deinit(&query->gaps);
     k2_free(query->columns);
@@ -478,12 +481,11 @@ void k2_range_query_close(struct k2_range_query *query)
     k2_free(query);
 }
 
-// ---- rows
-// -----------------------------------------------------------------------------------------
+// ---- rows -------------------------------------------------------------------------------------
 
-static enum k2_status remember_key(struct k2_range_query *self, size_t row, struct k2_error *error)
+static enum k2_status remember_key(struct k2_range_query *self, const struct k2_vector *vectors,
+                                   size_t row, struct k2_error *error)
 {
-    const struct k2_vector *vectors = self->vectors;
     const size_t *places = self->key_places;
     struct k2_scan_key key = {.time_ns = vectors[places[K2_TIMESTAMP]].values[row],
                               .exchange = vectors[places[K2_EXCHANGE]].texts[row],
@@ -493,70 +495,32 @@ static enum k2_status remember_key(struct k2_range_query *self, size_t row, stru
     return k2_cursor_init(&self->cursor, self->query_hash, self->snapshot, &key, error);
 }
 
-// Prints what is left of the vectors; those are taken when it returns with room in `out`.
-static enum k2_status put_rows(struct k2_range_query *self, size_t enough_bytes,
-                               struct k2_buffer *out, struct k2_error *error)
+static enum k2_status pull(void *context, const struct k2_vector **vectors, size_t *row_count,
+                           struct k2_error *error)
 {
-    size_t usable = self->vector_rows;
-    if (self->paged && self->limit > 0 && usable - self->next_row > self->limit - self->rows) {
-        usable = self->next_row + (size_t)(self->limit - self->rows);
-        self->has_more = true;
-    }
-    size_t next =
-        k2_row_encoder_put(self->encoder, self->vectors, self->next_row, usable, enough_bytes, out);
-    self->rows += next - self->next_row;
-    enum k2_status status = K2_OK;
-    if (self->paged && next > self->next_row) {
-        status = remember_key(self, next - 1, error);
-    }
-    self->next_row = next;
-    if (next == usable) {
-        self->next_row = self->vector_rows;
-    }
-    return status;
-}
-
-static enum k2_status pull(struct k2_range_query *self, struct k2_error *error)
-{
-    self->next_row = 0;
-    self->vector_rows = 0;
+    struct k2_range_query *self = context;
     if (self->has_more) { // the page is full
-        self->ended = true;
         return K2_OK;
     }
-    enum k2_status status =
-        self->asof != NULL ? k2_asof_next(self->asof, &self->vectors, &self->vector_rows, error)
-                           : k2_scan_next(self->scan, &self->vectors, &self->vector_rows, error);
-    self->ended = status == K2_OK && self->vector_rows == 0;
-    return status;
+    enum k2_status status = self->asof != NULL
+                                ? k2_asof_next(self->asof, vectors, row_count, error)
+                                : k2_scan_next(self->scan, vectors, row_count, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    if (self->paged && self->limit > 0 && *row_count > self->limit - self->rows) {
+        *row_count = (size_t)(self->limit - self->rows);
+        self->has_more = true;
+    }
+    self->rows += *row_count;
+    return self->paged && *row_count > 0 ? remember_key(self, *vectors, *row_count - 1, error)
+                                         : K2_OK;
 }
 
 enum k2_status k2_range_query_next(struct k2_range_query *query, size_t enough_bytes,
                                    struct k2_buffer *out, bool *done, struct k2_error *error)
 {
-    assert(!query->done);
-    if (!query->begun) {
-        k2_row_encoder_begin(query->encoder, out);
-        query->begun = true;
-    }
-    enum k2_status status = K2_OK;
-    while (status == K2_OK && !query->done && !out->failed && out->size_bytes < enough_bytes) {
-        if (query->ended) {
-            query->done = k2_row_encoder_end(query->encoder, enough_bytes, out);
-        } else if (query->next_row < query->vector_rows) {
-            status = put_rows(query, enough_bytes, out, error);
-        } else {
-            status = pull(query, error);
-        }
-        if (status == K2_OK) {
-            status = k2_row_encoder_check(query->encoder, error);
-        }
-    }
-    if (status == K2_OK) {
-        status = k2_buffer_check(out, "answer", error);
-    }
-    *done = query->done && status == K2_OK;
-    return status;
+    return k2_row_stream_next(&query->stream, enough_bytes, out, done, error);
 }
 
 struct k2_range_summary k2_range_query_summary(const struct k2_range_query *query)
