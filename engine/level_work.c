@@ -241,6 +241,7 @@ static enum k2_status rewrite(struct step *self, struct k2_rewrite_report *repor
     struct k2_rewrite_window *windows = NULL;
     struct k2_rewrite_options options = {
         .floors = &self->floors,
+        .daily_before_ns = k2_levels_today(self->newest_ns),
         .pace = self->request->pace == NULL ? NULL : pace,
         .context = self,
     };

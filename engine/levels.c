@@ -22,6 +22,11 @@ static int64_t floor_to(int64_t time_ns, int64_t unit_ns)
     return time_ns < INT64_MIN + rest ? INT64_MIN : time_ns - rest;
 }
 
+int64_t k2_levels_today(int64_t newest_ns)
+{
+    return floor_to(newest_ns, day_ns);
+}
+
 // How much lies at a level.
 struct share {
     size_t groups;
@@ -250,7 +255,7 @@ static enum k2_status choose_late(const struct k2_level_state *state, struct k2_
 static enum k2_status choose_daily(const struct k2_level_state *state, struct k2_level_job *job,
                                    struct k2_error *error)
 {
-    int64_t today_ns = floor_to(state->newest_ns, day_ns);
+    int64_t today_ns = k2_levels_today(state->newest_ns);
     for (size_t i = 0; i < state->group_count; i++) {
         const struct k2_plan_group *group = &state->groups[i];
         if (group->level == K2_LEVEL_HOURLY && group->time_max_ns < today_ns) {
@@ -455,7 +460,7 @@ enum k2_status k2_levels_windows(const struct k2_level_job *job, int64_t newest_
 {
     struct windows self = {
         .list = k2_alloc_zero(job->input_count + 8, sizeof *self.list),
-        .today_ns = floor_to(newest_ns, day_ns),
+        .today_ns = k2_levels_today(newest_ns),
         .hour_ns = floor_to(newest_ns, hour_ns),
     };
     if (self.list == NULL) {

@@ -59,6 +59,9 @@ struct k2_level_state {
 K2_MUST_CHECK enum k2_status k2_levels_choose(const struct k2_level_state *state,
                                               struct k2_level_job *job, struct k2_error *error);
 
+// When the day of the newest row began.
+int64_t k2_levels_today(int64_t newest_ns);
+
 // The windows of a job in which its rows are sorted together; `*windows` is freed with k2_free.
 K2_MUST_CHECK enum k2_status k2_levels_windows(const struct k2_level_job *job, int64_t newest_ns,
                                                struct k2_rewrite_window **windows, size_t *count,

@@ -284,6 +284,10 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
     }
     self->group_count++;
     const struct k2_rewrite_options *options = self->options;
+    // Windows overlap the border of a day, groups of one often do not.
+    if (level == K2_LEVEL_HOURLY && group->record.time_max_ns < options->daily_before_ns) {
+        group->record.level = K2_LEVEL_DAILY;
+    }
     return options->pace == NULL
                ? K2_OK
                : options->pace(options->context, rows, group->record.length_bytes, error);

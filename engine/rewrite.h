@@ -36,6 +36,7 @@ struct k2_rewrite_options {
     const struct k2_rewrite_window *windows;
     size_t window_count;
     const struct k2_rewrite_floors *floors; // NULL: none
+    int64_t daily_before_ns; // an hourly group that ends before it counts as a daily one
     // What to drop; NULL: nothing. Windows may then leave out rows before its cut.
     const struct k2_retain_rule *retain;
     // Called behind each group written: may wait, and ends the rewrite with what is not K2_OK.

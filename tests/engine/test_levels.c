@@ -296,11 +296,47 @@ static void bounded_work_gives_back_mostly_empty_files(void **state)
     test_store_close(&store);
 }
 
+// Of two groups that overlap, one ends yesterday and one today.
+static void work_at_the_border_of_a_day_ends(void **state)
+{
+    (void)state;
+    enum { YESTERDAY = 70000, TODAY = 50 };
+    struct test_store store;
+    struct test_trade *trades = k2_alloc_zero(YESTERDAY, sizeof *trades);
+    struct k2_commit_outcome outcome;
+    test_store_open(&store);
+    for (size_t done = 0; done < YESTERDAY + TODAY; done += 10000) {
+        size_t count = done < YESTERDAY ? 10000 : TODAY;
+        for (size_t i = 0; i < count; i++) {
+            trades[i] = (struct test_trade){
+                .symbol = done < YESTERDAY ? "AAA" : "BBB",
+                .time_ns = done < YESTERDAY ? (int64_t)(done + i) * 1000000000
+                                            : day_ns - hour_ns + (int64_t)i * hour_ns / 10,
+                .sequence = (int64_t)(done + i),
+                .price = (int64_t)i,
+            };
+        }
+        (void)test_store_commit(&store, trades, count, K2_NUMBERING_SPARSE, &outcome);
+        assert_int_equal(outcome.stored, count);
+    }
+    const struct k2_level_request request = {.effort = K2_EFFORT_SORTED};
+    struct k2_rewrite_report report;
+    size_t steps = 0;
+    for (bool done = true; done; steps++) {
+        assert_int_equal(k2_level_step(store.engine, store.table, &request, &done, &report, NULL),
+                         K2_OK);
+        assert_true(steps < 8);
+    }
+    k2_free(trades);
+    test_store_close(&store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_are_chosen),
         cmocka_unit_test(corrected_tables_do_not_grow),
+        cmocka_unit_test(work_at_the_border_of_a_day_ends),
         cmocka_unit_test(bounded_work_gives_back_mostly_empty_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
