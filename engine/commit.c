@@ -75,13 +75,14 @@ enum k2_status k2_commit_begin(struct k2_engine *engine, struct k2_commit **comm
     }
     self->engine = engine;
     k2_buffer_init(&self->progress, PROGRESS_CEILING_BYTES);
+    k2_engine_hold_commits(engine);
     *commit = self;
     return K2_OK;
 }
 
-void k2_commit_abort(struct k2_commit *commit)
+static void destroy(struct k2_commit *commit)
 {
-    for (size_t i = 0; commit != NULL && i < commit->part_count; i++) {
+    for (size_t i = 0; i < commit->part_count; i++) {
         k2_free(commit->parts[i].order);
         k2_free(commit->parts[i].fates);
         k2_free(commit->parts[i].conflicts);
@@ -90,10 +91,16 @@ void k2_commit_abort(struct k2_commit *commit)
         k2_free(commit->parts[i].columns);
         k2_free(commit->parts[i].version_valid);
     }
-    if (commit != NULL) {
-        k2_buffer_deinit(&commit->progress);
-    }
+    k2_buffer_deinit(&commit->progress);
     k2_free(commit);
+}
+
+void k2_commit_abort(struct k2_commit *commit)
+{
+    if (commit != NULL) {
+        k2_engine_let_commits(commit->engine);
+        destroy(commit);
+    }
 }
 
 static struct part *part_of(struct k2_commit *commit, const struct k2_table *table)
@@ -485,9 +492,10 @@ enum k2_status k2_commit_finish(struct k2_commit *commit, uint64_t *snapshot,
     }
     void (*after_commit)(void *, const size_t *, size_t) = engine->after_commit;
     k2_engine_unlock(engine);
+    k2_engine_let_commits(engine);
     if (after_commit != NULL && table_count > 0) {
         after_commit(engine->after_commit_context, tables, table_count);
     }
-    k2_commit_abort(commit); // frees
+    destroy(commit);
     return status;
 }

@@ -120,6 +120,7 @@ static enum k2_status count_rows(struct compaction *self, struct k2_error *error
 
 static enum k2_status add_snapshot(struct k2_engine *engine, struct k2_error *error)
 {
+    k2_engine_hold_commits(engine);
     k2_engine_lock(engine);
     struct k2_snapshot snapshot = {
         .id = engine->newest.id + 1,
@@ -129,6 +130,7 @@ static enum k2_status add_snapshot(struct k2_engine *engine, struct k2_error *er
     };
     enum k2_status status = k2_journal_add_snapshot(engine, &snapshot, error);
     k2_engine_unlock(engine);
+    k2_engine_let_commits(engine);
     return status;
 }
 

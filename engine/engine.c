@@ -326,6 +326,7 @@ static void init_locks(struct k2_engine *engine)
     (void)pthread_mutex_init(&engine->tables_lock, NULL);
     (void)pthread_mutex_init(&engine->write_lock, &recursive);
     (void)pthread_mutex_init(&engine->rewrite_lock, &recursive);
+    (void)pthread_mutex_init(&engine->commit_lock, &recursive);
     (void)pthread_mutexattr_destroy(&recursive);
 }
 
@@ -337,6 +338,16 @@ void k2_engine_lock(struct k2_engine *engine)
 void k2_engine_unlock(struct k2_engine *engine)
 {
     (void)pthread_mutex_unlock(&engine->write_lock);
+}
+
+void k2_engine_hold_commits(struct k2_engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->commit_lock);
+}
+
+void k2_engine_let_commits(struct k2_engine *engine)
+{
+    (void)pthread_mutex_unlock(&engine->commit_lock);
 }
 
 enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum k2_engine_mode mode,
@@ -410,6 +421,7 @@ void k2_engine_close(struct k2_engine *engine)
     (void)pthread_mutex_destroy(&engine->tables_lock);
     (void)pthread_mutex_destroy(&engine->write_lock);
     (void)pthread_mutex_destroy(&engine->rewrite_lock);
+    (void)pthread_mutex_destroy(&engine->commit_lock);
     k2_free(engine->path);
     k2_free(engine);
 }

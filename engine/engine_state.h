@@ -47,12 +47,14 @@ struct k2_engine {
     size_t old_schema_count;
     pthread_mutex_t tables_lock; // guards changes of the five fields above
 
-    // Write handles only. What follows up to `journal_sequence` is guarded by `write_lock`, which
-    // whoever changes the store holds while it writes to the tail and the index, for the time of a
-    // commit. Recursive. `rewrite_lock` is held through a whole rewrite, and by everything else
-    // that takes groups out of the index; it comes first. The instruments belong to the thread that
-    // commits.
-    pthread_mutex_t write_lock, rewrite_lock;
+    // Write handles only. `commit_lock` is held from the begin to the end of a commit, and by
+    // whatever else makes a snapshot or changes what commits go by: what a commit has found out
+    // stays true until it is written. What follows up to `journal_sequence` is guarded by
+    // `write_lock`, which whoever changes the store holds while it writes to the tail and the
+    // index, for the time of a commit. Recursive. `rewrite_lock` is held through a whole rewrite,
+    // and by everything else that takes groups out of the index; it comes first. The instruments
+    // belong to the thread that commits.
+    pthread_mutex_t write_lock, rewrite_lock, commit_lock;
     int lock_file;
     uint64_t run, run_base;
     uint64_t newest_segment;
@@ -74,6 +76,8 @@ struct k2_engine {
 
 void k2_engine_lock(struct k2_engine *engine); // write_lock
 void k2_engine_unlock(struct k2_engine *engine);
+void k2_engine_hold_commits(struct k2_engine *engine); // commit_lock
+void k2_engine_let_commits(struct k2_engine *engine);
 
 // Loads the tables that are not loaded yet, and newer versions of those that are.
 K2_MUST_CHECK enum k2_status

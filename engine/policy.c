@@ -127,11 +127,10 @@ static enum k2_status check_change(struct k2_engine *engine, const struct k2_tab
     return status;
 }
 
-enum k2_status k2_policy_set(struct k2_engine *engine, const struct k2_table *table,
-                             const struct k2_policy *policy, struct k2_error *error)
+static enum k2_status set(struct k2_engine *engine, const struct k2_table *table,
+                          const struct k2_policy *policy, struct k2_error *error)
 {
     struct policy_change change = {.table_id = table->id};
-    assert(engine->mode != K2_ENGINE_READ);
     enum k2_status status = k2_policy_get(engine, table, &change.policy, error);
     if (status == K2_OK) {
         status = check_change(engine, table, &change.policy, policy, error);
@@ -149,6 +148,16 @@ enum k2_status k2_policy_set(struct k2_engine *engine, const struct k2_table *ta
         .value = k2_index_value_slice(&value),
     };
     return k2_journal_write(engine, &entry, 1, put_policy, &change, error);
+}
+
+enum k2_status k2_policy_set(struct k2_engine *engine, const struct k2_table *table,
+                             const struct k2_policy *policy, struct k2_error *error)
+{
+    assert(engine->mode != K2_ENGINE_READ);
+    k2_engine_hold_commits(engine); // no retain is under way, no commit goes by the old rule
+    enum k2_status status = set(engine, table, policy, error);
+    k2_engine_let_commits(engine);
+    return status;
 }
 
 enum k2_status k2_policy_horizon(struct k2_store_txn *txn, int64_t history_ns, int64_t now_ns,

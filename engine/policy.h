@@ -1,7 +1,7 @@
 // What a table does with a second row of a key, how far back it can be asked, and how long rows
 // stay. Kept in the index and as rows of `_log`, in one transaction.
 //
-// Reading is thread-safe; setting belongs to the writer's thread.
+// Thread-safe; setting waits for the commit or retain that is under way.
 #pragma once
 
 #include "engine/engine.h"

@@ -330,9 +330,13 @@ enum k2_status k2_retain(struct k2_engine *engine, const struct k2_table *table,
         return k2_fail(error, K2_BAD_REQUEST, "retain: %s is K2's own table", table->schema->table);
     }
     k2_rewrite_lock(engine);
+    k2_engine_hold_commits(engine);
     k2_engine_lock(engine);
     k2_tail_seal(engine, &engine->tail, true);
-    enum k2_status status = run(&self, now_ns, dry_run, report, error);
+    enum k2_status status = k2_engine_check_writable(engine, error);
+    if (status == K2_OK) {
+        status = run(&self, now_ns, dry_run, report, error);
+    }
     if (status == K2_OK && self.dropped > 0 && !dry_run) {
         status = k2_garbage_collect(engine, NULL, error);
     }
@@ -344,7 +348,9 @@ enum k2_status k2_retain(struct k2_engine *engine, const struct k2_table *table,
     report->has_cut = policy.has_cut;
     report->retention_cut_ns = policy.retention_cut_ns;
     report->snapshot = engine->newest.id;
+    k2_engine_note_failure(engine, status, false, error);
     k2_engine_unlock(engine);
+    k2_engine_let_commits(engine);
     k2_rewrite_unlock(engine);
     if (status != K2_OK) {
         k2_error_annotate(error, "retain: table %s", table->schema->table);

@@ -16,7 +16,7 @@ struct k2_retain_report {
     uint64_t snapshot;        // the newest
 };
 
-// One table. For a write handle; nothing else commits meanwhile. `now_ns`: the time by which
+// One table. For a write handle, any thread; commits wait meanwhile. `now_ns`: the time by which
 // history and retention are measured. `dry_run`: only tells. Nothing to do is K2_OK without a new
 // snapshot.
 K2_MUST_CHECK enum k2_status k2_retain(struct k2_engine *engine, const struct k2_table *table,

@@ -231,8 +231,8 @@ static enum k2_status delete_tag(void *context, struct k2_store_txn *txn, struct
     return k2_store_delete(txn, K2_STORE_TAG, entry->name, error);
 }
 
-enum k2_status k2_tag_set(struct k2_engine *engine, struct k2_slice name, uint64_t snapshot,
-                          struct k2_error *error)
+static enum k2_status set_tag(struct k2_engine *engine, struct k2_slice name, uint64_t snapshot,
+                              struct k2_error *error)
 {
     struct k2_store_txn *txn;
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
@@ -243,6 +243,15 @@ enum k2_status k2_tag_set(struct k2_engine *engine, struct k2_slice name, uint64
     k2_store_abort(txn);
     struct k2_journal_entry entry = {K2_JOURNAL_TAG, name, (int64_t)snapshot, {0}};
     return status == K2_OK ? k2_journal_write(engine, &entry, 1, put_tag, &entry, error) : status;
+}
+
+enum k2_status k2_tag_set(struct k2_engine *engine, struct k2_slice name, uint64_t snapshot,
+                          struct k2_error *error)
+{
+    k2_engine_hold_commits(engine); // no retain drops the snapshot between the look and the tag
+    enum k2_status status = set_tag(engine, name, snapshot, error);
+    k2_engine_let_commits(engine);
+    return status;
 }
 
 enum k2_status k2_tag_delete(struct k2_engine *engine, struct k2_slice name, struct k2_error *error)

@@ -1,13 +1,12 @@
 #include "engine/policy.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "format/base/timestamp.h"
+#include "tools/change_policy.h"
 #include "tools/commands.h"
 #include "tools/duration.h"
-
-static const char *const rules[] = {"keep-first", "keep-last", "reject", NULL};
+#include "tools/serve_control.h"
 
 static void put_duration(FILE *out, const char *name, int64_t duration_ns, const char *zero,
                          bool json)
@@ -65,94 +64,82 @@ static enum k2_status print(struct k2_cli *cli, struct k2_engine *engine,
     return K2_OK;
 }
 
-// `always` and `none` are 0.
-static enum k2_status read_duration(const struct k2_cli *cli, const char *option, const char *zero,
-                                    int64_t *duration_ns, struct k2_error *error)
-{
-    const char *text = k2_cli_value(cli, option);
-    if (text == NULL) {
-        return K2_OK;
-    }
-    if (strcmp(text, zero) == 0) {
-        *duration_ns = 0;
-        return K2_OK;
-    }
-    return k2_duration_parse(text, duration_ns)
-               ? K2_OK
-               : k2_fail(error, K2_BAD_REQUEST,
-                         "--%s: `%.60s` is neither `%s` nor a time such as 90s, 12h, 30d, 5y",
-                         option, text, zero);
-}
-
-static enum k2_status change(const struct k2_cli *cli, struct k2_engine *engine,
-                             const struct k2_table *table, struct k2_error *error)
-{
-    struct k2_policy policy;
-    enum k2_status status = k2_policy_get(engine, table, &policy, error);
-    size_t rule = status == K2_OK ? (size_t)policy.duplicates : 0;
-    if (status == K2_OK) {
-        status = k2_cli_choice(cli, "duplicates", rules, &rule, error);
-    }
-    if (status == K2_OK) {
-        policy.duplicates = (enum k2_duplicate_rule)rule;
-        status = read_duration(cli, "history", "always", &policy.history_ns, error);
-    }
-    if (status == K2_OK) {
-        status = read_duration(cli, "retention", "none", &policy.retention_ns, error);
-    }
-    return status == K2_OK ? k2_policy_set(engine, table, &policy, error) : status;
-}
-
-// What is wrong in the options is told before a store is looked for.
-static enum k2_status check_options(const struct k2_cli *cli, bool sets, size_t *format,
+// Here, or by the server that has the store.
+static enum k2_status change_policy(const struct k2_cli *cli, const struct k2_policy_change *change,
                                     struct k2_error *error)
 {
-    static const char *const formats[] = {"table", "json", NULL};
-    size_t rule = 0;
-    int64_t unused;
-    enum k2_status status = k2_cli_choice(cli, "format", formats, format, error);
+    const struct {
+        const char *option, *value;
+    } texts[] = {{"--table", change->table},
+                 {"--duplicates", change->duplicates},
+                 {"--history", change->history},
+                 {"--retention", change->retention}};
+    const char *arguments[8];
+    size_t count = 0;
+    bool asked = false;
+    struct k2_engine *engine = NULL;
+    struct k2_buffer result;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i].value != NULL) {
+            arguments[count++] = texts[i].option;
+            arguments[count++] = texts[i].value;
+        }
+    }
+    k2_buffer_init(&result, K2_CONTROL_LINE_BYTES);
+    enum k2_status status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_CREATE, error);
     if (status == K2_OK) {
-        status = k2_cli_choice(cli, "duplicates", rules, &rule, error);
+        status = k2_policy_change_do(engine, change, error);
+    } else {
+        status = k2_control_or_busy(cli, status, "policy", arguments, count, NULL, NULL, &asked,
+                                    &result, error);
     }
-    if (status == K2_OK) {
-        status = read_duration(cli, "history", "always", &unused, error);
-    }
-    if (status == K2_OK) {
-        status = read_duration(cli, "retention", "none", &unused, error);
-    }
-    if (status == K2_OK && sets && !k2_cli_has(cli, "table")) {
-        status = k2_fail(error, K2_BAD_REQUEST, "--table: missing; say whose policy changes");
-    }
+    k2_engine_close(engine);
+    k2_buffer_deinit(&result);
     return status;
 }
 
-static enum k2_exit run(struct k2_cli *cli)
+static enum k2_status show(struct k2_cli *cli, bool json, struct k2_error *error)
 {
-    bool sets =
-        k2_cli_has(cli, "duplicates") || k2_cli_has(cli, "history") || k2_cli_has(cli, "retention");
-    size_t format = 0;
+    const char *name = k2_cli_value(cli, "table");
     struct k2_engine *engine = NULL;
     const struct k2_table *table = NULL;
-    struct k2_error error;
-    enum k2_status status = check_options(cli, sets, &format, &error);
-    if (status == K2_OK) {
-        status = k2_engine_open(&engine, k2_cli_data(cli), sets ? K2_ENGINE_CREATE : K2_ENGINE_READ,
-                                &error);
-    }
-    if (status == K2_OK && k2_cli_has(cli, "table")) {
-        const char *name = k2_cli_value(cli, "table");
-        table = k2_engine_table(engine, k2_slice_of(name));
-        if (table == NULL || name[0] == '_') {
-            status = k2_fail(&error, K2_NOT_FOUND, "--table: there is no table `%.60s`", name);
-        }
-    }
-    if (status == K2_OK && sets) {
-        status = change(cli, engine, table, &error);
+    enum k2_status status = k2_engine_open(&engine, k2_cli_data(cli), K2_ENGINE_READ, error);
+    if (status == K2_OK && name != NULL) {
+        status = k2_policy_table(engine, name, &table, error);
     }
     if (status == K2_OK) {
-        status = print(cli, engine, table, format == 1, &error);
+        status = print(cli, engine, table, json, error);
     }
     k2_engine_close(engine);
+    return status;
+}
+
+// What is wrong in the options is told before a store is looked for.
+static enum k2_exit run(struct k2_cli *cli)
+{
+    static const char *const formats[] = {"table", "json", NULL};
+    const struct k2_policy_change change = {
+        .table = k2_cli_value(cli, "table"),
+        .duplicates = k2_cli_value(cli, "duplicates"),
+        .history = k2_cli_value(cli, "history"),
+        .retention = k2_cli_value(cli, "retention"),
+    };
+    bool sets = change.duplicates != NULL || change.history != NULL || change.retention != NULL;
+    size_t format = 0;
+    struct k2_error error;
+    enum k2_status status = k2_cli_choice(cli, "format", formats, &format, &error);
+    if (status == K2_OK) {
+        status = k2_policy_change_check(&change, &error);
+    }
+    if (status == K2_OK && sets && change.table == NULL) {
+        status = k2_fail(&error, K2_BAD_REQUEST, "--table: missing; say whose policy changes");
+    }
+    if (status == K2_OK && sets) {
+        status = change_policy(cli, &change, &error);
+    }
+    if (status == K2_OK) {
+        status = show(cli, format == 1, &error);
+    }
     return status == K2_OK ? K2_EXIT_DONE : k2_cli_fail(cli, &error);
 }
 

@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/compact.h"
+#include "engine/retain.h"
 #include "format/base/json_scanner.h"
 #include "format/base/json_text.h"
+#include "tools/change_policy.h"
 #include "tools/change_tag.h"
 
 static bool is_option(struct k2_slice argument, const char *option)
@@ -82,9 +85,73 @@ static enum k2_status run_compact(const struct k2_control_call *call, struct k2_
     return status;
 }
 
+static enum k2_status run_policy(const struct k2_control_call *call, struct k2_error *error)
+{
+    const struct k2_control_request *request = call->request;
+    struct k2_policy_change change = {.table = NULL};
+    const struct {
+        const char *option;
+        const char **value;
+    } options[] = {{"--table", &change.table},
+                   {"--duplicates", &change.duplicates},
+                   {"--history", &change.history},
+                   {"--retention", &change.retention}};
+    for (size_t i = 0; i < request->argument_count; i += 2) {
+        bool known = false;
+        for (size_t j = 0; j < sizeof options / sizeof options[0]; j++) {
+            if (is_option(request->arguments[i], options[j].option) &&
+                i + 1 < request->argument_count) {
+                *options[j].value = (const char *)request->arguments[i + 1].data;
+                known = true;
+            }
+        }
+        if (!known) {
+            return k2_fail(error, K2_BAD_REQUEST, "policy: %.40s is not known",
+                           (const char *)request->arguments[i].data);
+        }
+    }
+    return change.table == NULL ? k2_fail(error, K2_BAD_REQUEST, "policy: no table")
+                                : k2_policy_change_do(call->context, &change, error);
+}
+
+static enum k2_status run_retain(const struct k2_control_call *call, struct k2_error *error)
+{
+    const struct k2_control_request *request = call->request;
+    const struct k2_table *table = NULL;
+    struct k2_retain_report report;
+    struct timespec now;
+    const char *name = NULL;
+    bool dry_run = false;
+    for (size_t i = 0; i < request->argument_count; i++) {
+        if (is_option(request->arguments[i], "--dry-run")) {
+            dry_run = true;
+        } else if (is_option(request->arguments[i], "--table") && i + 1 < request->argument_count) {
+            name = (const char *)request->arguments[++i].data;
+        } else {
+            return k2_fail(error, K2_BAD_REQUEST, "retain: %.40s is not known",
+                           (const char *)request->arguments[i].data);
+        }
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    enum k2_status status = name == NULL ? k2_fail(error, K2_BAD_REQUEST, "retain: no table")
+                                         : k2_policy_table(call->context, name, &table, error);
+    if (status == K2_OK) {
+        status = k2_retain(call->context, table, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+                           dry_run, &report, error);
+    }
+    if (status == K2_OK) {
+        k2_put_format(call->result,
+                      "\"rows_dropped\":%llu,\"rows_old\":%llu,\"history_snapshot\":%llu,"
+                      "\"has_cut\":%d,\"dropped_before_ns\":%lld,\"snapshot\":%llu",
+                      (unsigned long long)report.rows_dropped, (unsigned long long)report.rows_old,
+                      (unsigned long long)report.history_floor, report.has_cut,
+                      (long long)report.retention_cut_ns, (unsigned long long)report.snapshot);
+    }
+    return status;
+}
+
 const struct k2_control_command k2_serve_commands[] = {
-    {"tag", run_tag},
-    {"compact", run_compact},
+    {"tag", run_tag}, {"compact", run_compact}, {"policy", run_policy}, {"retain", run_retain},
     {NULL, NULL},
 };
 
