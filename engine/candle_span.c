@@ -268,7 +268,6 @@ static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cur
         last_ns =
             k2_interval_last(span->partials[run.first + run.count - 1].start_ns, span->interval_ns);
     }
-    span->run_end_ns = entry->time_max_ns;
     enum k2_status status = k2_group_set_locate(span->set, cursor, wanted->entry, range->first_ns,
                                                 range->last_ns, &begin, &end, error);
     while (status == K2_OK && begin < end) {
@@ -279,6 +278,9 @@ static enum k2_status add_entry(struct k2_candle_span *span, struct k2_group_cur
         begin = stop;
     }
     run.count = (uint32_t)(span->partial_count - run.first);
+    if (run.count > 0) { // else the newest run is still the one before
+        span->run_end_ns = entry->time_max_ns;
+    }
     return status == K2_OK ? add_run(span, run, error) : status;
 }
 
