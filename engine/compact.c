@@ -47,14 +47,14 @@ static enum k2_status pace(void *context, bool merges, uint64_t rows, uint64_t b
 }
 
 // A step at a time, each of which holds when the next one fails.
-static enum k2_status rewrite_table(struct compaction *self, const struct k2_table *table,
-                                    bool *done, struct k2_error *error)
+static enum k2_status take_steps(struct compaction *self, const struct k2_table *table,
+                                 enum k2_level_effort effort, bool *done, struct k2_error *error)
 {
     k2_engine_lock(self->engine);
     uint64_t newest_segment = self->engine->newest_segment;
     k2_engine_unlock(self->engine);
     struct k2_level_request request = {
-        .effort = self->options->full ? K2_EFFORT_FULL : K2_EFFORT_SORTED,
+        .effort = effort,
         .newest_segment = newest_segment,
         .pace = pace,
         .context = self,
@@ -69,6 +69,16 @@ static enum k2_status rewrite_table(struct compaction *self, const struct k2_tab
         }
     }
     return status;
+}
+
+// What is sorted first is written once more by a full one, so that all lies together.
+static enum k2_status rewrite_table(struct compaction *self, const struct k2_table *table,
+                                    bool *done, struct k2_error *error)
+{
+    enum k2_status status = take_steps(self, table, K2_EFFORT_SORTED, done, error);
+    return status == K2_OK && self->options->full
+               ? take_steps(self, table, K2_EFFORT_FULL, done, error)
+               : status;
 }
 
 static enum k2_status count_live(struct k2_engine *engine, uint64_t *segments, uint64_t *bytes,
