@@ -169,32 +169,64 @@ static void fill_names(struct k2_scan_stored *stored, const struct k2_group_curs
     }
 }
 
+// If an output is kept as differences to one that stands before it, which is decoded: lends that.
+static enum k2_status lend_reference(struct k2_group_set *set, struct k2_group_cursor *cursor,
+                                     size_t index, const struct k2_vector *vectors,
+                                     struct k2_error *error)
+{
+    const struct k2_scan_layout *layout = set->layout;
+    struct k2_column_reader *reader;
+    uint16_t reference;
+    enum k2_status status =
+        k2_group_set_reader(set, cursor, (size_t)layout->outputs[index].slot, &reader, error);
+    if (status != K2_OK || reader == NULL || !k2_column_reader_reference(reader, &reference)) {
+        return status;
+    }
+    for (size_t i = 0; i < index; i++) {
+        const struct k2_scan_output *output = &layout->outputs[i];
+        if (output->source == i && output->slot >= 0 && !cursor->absent[output->slot] &&
+            layout->slots[output->slot].column_id == reference) {
+            k2_column_reader_lend(reader, &vectors[i]);
+            break;
+        }
+    }
+    return K2_OK;
+}
+
 static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_group_set *set,
                                    struct k2_group_cursor *cursor,
                                    const struct selection *selection,
                                    struct k2_vector_store *stores, struct k2_vector *vectors,
                                    struct k2_error *error)
 {
-    for (size_t i = 0; i < set->layout->output_count; i++) {
-        const struct k2_scan_output *output = &set->layout->outputs[i];
-        if (output->source != i) {
-            vectors[i] = vectors[output->source];
+    const struct k2_scan_output *outputs = set->layout->outputs;
+    size_t count = set->layout->output_count;
+    for (size_t i = 0; i < count; i++) {
+        if (outputs[i].source != i) {
             continue;
         }
-        if (output->slot < 0) {
-            fill_names(stored, cursor, output->slot, &stores[i]);
-            vectors[i] = (struct k2_vector){.kind = output->kind, .texts = stores[i].texts};
-        } else {
-            enum k2_status status = k2_group_set_decode(
-                set, cursor, (size_t)output->slot, stored->block, &stores[i], &vectors[i], error);
-            if (status != K2_OK) {
-                return status;
-            }
+        if (outputs[i].slot < 0) {
+            fill_names(stored, cursor, outputs[i].slot, &stores[i]);
+            vectors[i] = (struct k2_vector){.kind = outputs[i].kind, .texts = stores[i].texts};
+            continue;
         }
-        if (!selection->all) {
+        enum k2_status status = lend_reference(set, cursor, i, vectors, error);
+        if (status == K2_OK) {
+            status = k2_group_set_decode(set, cursor, (size_t)outputs[i].slot, stored->block,
+                                         &stores[i], &vectors[i], error);
+        }
+        if (status != K2_OK) {
+            return status;
+        }
+    }
+    for (size_t i = 0; i < count && !selection->all; i++) {
+        if (outputs[i].source == i) {
             compress(selection, &stores[i], &vectors[i]);
-            memset(stored->filled, 0, sizeof stored->filled); // names have moved
         }
+        memset(stored->filled, 0, sizeof stored->filled); // names have moved
+    }
+    for (size_t i = 0; i < count; i++) {
+        vectors[i] = vectors[outputs[i].source];
     }
     return K2_OK;
 }
