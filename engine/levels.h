@@ -12,7 +12,7 @@ enum {
     K2_WINDOW_ROWS = K2_BATCH_ROWS, // what lies sorted together
     // The same after a full compaction of what lies sorted in windows already: it merges them, with
     // a block of each column in memory for each of them.
-    K2_FULL_WINDOW_ROWS = 64 * K2_WINDOW_ROWS,
+    K2_FULL_WINDOW_ROWS = 16 * K2_WINDOW_ROWS,
     K2_MOST_JOB_GROUPS = 128,     // unsorted inputs of a rewrite: bounds its memory
     K2_MOST_UNSORTED_GROUPS = 96, // of a table, while it is cared for
     K2_MOST_FOLDS = 16,

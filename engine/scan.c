@@ -28,6 +28,7 @@ void k2_scan_close(struct k2_scan *scan)
         return;
     }
     k2_scan_stored_deinit(&scan->stored);
+    k2_scan_pieces_deinit(&scan->pieces);
     k2_scan_window_deinit(&scan->window);
     k2_group_set_deinit(&scan->groups);
     k2_scan_pace_deinit(&scan->pace);
@@ -271,7 +272,7 @@ enum k2_status k2_scan_need_plan(struct k2_scan *scan, int64_t interval_ns, stru
     if (scan->planned && scan->next <= scan->horizon) {
         return K2_OK;
     }
-    scan->planned = false;
+    scan->planned = scan->pieces.known = false;
     scan->horizon = k2_scan_interval_end(
         scan, k2_scan_pace_horizon(&scan->pace, scan->next, scan->last, scan->horizon_groups),
         interval_ns);
@@ -377,10 +378,47 @@ static enum k2_status fill_window(struct k2_scan *scan, struct k2_error *error)
     return K2_OK;
 }
 
+// Rows of the one instrument up to the end of the plan, if its pieces are in order of time.
+static enum k2_status next_of_pieces(struct k2_scan *scan, size_t *row_count,
+                                     struct k2_error *error)
+{
+    while (!scan->done && scan->window.begin == scan->window.end) {
+        if (!k2_scan_pace_skip(&scan->pace, &scan->next) || scan->next > scan->last) {
+            scan->done = true;
+            return K2_OK;
+        }
+        enum k2_status status = k2_scan_need_plan(scan, 0, error);
+        if (status == K2_OK && !scan->pieces.known) {
+            status =
+                k2_scan_pieces_find(&scan->pieces, &scan->groups, scan->next, scan->horizon, error);
+            scan->stored.group = 0;
+            scan->stored.order = scan->pieces.groups;
+            scan->stored.order_count = scan->pieces.group_count;
+        }
+        if (status != K2_OK || !scan->pieces.ordered) {
+            return status;
+        }
+        struct k2_stored_request range = {scan->next, scan->horizon};
+        status = k2_scan_stored_next(&scan->stored, &scan->groups, &range, scan->stores,
+                                     scan->vectors, row_count, error);
+        if (status != K2_OK || *row_count > 0) {
+            return status;
+        }
+        k2_scan_advance(scan, scan->horizon);
+    }
+    return K2_OK;
+}
+
 static enum k2_status next_in_order(struct k2_scan *scan, size_t *row_count, struct k2_error *error)
 {
-    enum k2_status status = fill_window(scan, error);
-    if (status != K2_OK) {
+    enum k2_status status = K2_OK;
+    if (scan->id_count == 1 && !scan->backwards && !scan->has_after && !scan->every_version) {
+        status = next_of_pieces(scan, row_count, error);
+    }
+    if (status == K2_OK && *row_count == 0) {
+        status = fill_window(scan, error);
+    }
+    if (status != K2_OK || *row_count > 0) {
         return status;
     }
     size_t rows = scan->window.end - scan->window.begin;

@@ -3,6 +3,7 @@
 
 #include "engine/scan_groups.h"
 #include "engine/scan_pace.h"
+#include "engine/scan_pieces.h"
 #include "engine/scan_stored.h"
 #include "engine/scan_window.h"
 
@@ -38,7 +39,8 @@ struct k2_scan {
     struct k2_scan_pace pace;
     struct k2_group_set groups;
     struct k2_scan_window window;   // orders by time
-    struct k2_scan_stored stored;   // order of storage
+    struct k2_scan_stored stored;   // order of storage, or of pieces
+    struct k2_scan_pieces pieces;   // of one instrument, if they are in order of time
     struct k2_vector_store *stores; // by output
     struct k2_vector *vectors;      // by output
 };

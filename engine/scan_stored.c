@@ -7,8 +7,10 @@
 // Rows of a block that are wanted, ascending.
 struct selection {
     bool all;
+    uint32_t base, end;                // of the block
+    const struct k2_row_range *ranges; // that reach into it
+    size_t range_count;
     uint32_t count;
-    uint16_t rows[K2_BLOCK_ROWS];
 };
 
 void k2_scan_stored_deinit(struct k2_scan_stored *stored)
@@ -55,11 +57,16 @@ static enum k2_status add_visible(struct k2_scan_stored *stored, struct k2_group
     return status;
 }
 
+static size_t group_index(const struct k2_scan_stored *stored)
+{
+    return stored->order != NULL ? stored->order[stored->group] : stored->group;
+}
+
 static enum k2_status enter_group(struct k2_scan_stored *stored, struct k2_group_set *set,
                                   const struct k2_stored_request *request,
                                   struct k2_group_cursor **cursor, struct k2_error *error)
 {
-    enum k2_status status = k2_group_set_cursor(set, stored->group, cursor, error);
+    enum k2_status status = k2_group_set_cursor(set, group_index(stored), cursor, error);
     if (status != K2_OK || stored->entered) {
         return status;
     }
@@ -90,14 +97,14 @@ static void select_rows(struct k2_scan_stored *stored, const struct k2_group_cur
 {
     uint32_t base = stored->block * K2_BLOCK_ROWS;
     uint32_t stop = base + k2_group_cursor_block_rows(cursor, stored->block);
-    selection->count = 0;
+    *selection =
+        (struct selection){.base = base, .end = stop, .ranges = &stored->ranges[stored->range]};
     while (stored->range < stored->range_count && stored->ranges[stored->range].begin < stop) {
         const struct k2_row_range *range = &stored->ranges[stored->range];
         uint32_t begin = range->begin > base ? range->begin : base;
         uint32_t end = range->end < stop ? range->end : stop;
-        for (uint32_t row = begin; row < end; row++) {
-            selection->rows[selection->count++] = (uint16_t)(row - base);
-        }
+        selection->count += end - begin;
+        selection->range_count++;
         if (range->end > stop) {
             break; // it reaches into the block behind
         }
@@ -110,24 +117,26 @@ static void select_rows(struct k2_scan_stored *stored, const struct k2_group_cur
 static void compress(const struct selection *selection, struct k2_vector_store *store,
                      struct k2_vector *vector)
 {
-    if (vector->values != NULL) {
-        for (uint32_t i = 0; i < selection->count; i++) {
-            store->values[i] = vector->values[selection->rows[i]];
+    uint32_t to = 0;
+    for (size_t i = 0; i < selection->range_count; i++) {
+        const struct k2_row_range *range = &selection->ranges[i];
+        uint32_t first = range->begin > selection->base ? range->begin : selection->base;
+        uint32_t end = range->end < selection->end ? range->end : selection->end;
+        uint32_t count = end - first, from = first - selection->base;
+        if (vector->values != NULL) {
+            memmove(store->values + to, vector->values + from, count * sizeof *store->values);
         }
-        vector->values = store->values;
-    }
-    if (vector->texts != NULL) {
-        for (uint32_t i = 0; i < selection->count; i++) {
-            store->texts[i] = vector->texts[selection->rows[i]];
+        if (vector->texts != NULL) {
+            memmove(store->texts + to, vector->texts + from, count * sizeof *store->texts);
         }
-        vector->texts = store->texts;
-    }
-    if (vector->valid != NULL) {
-        for (uint32_t i = 0; i < selection->count; i++) {
-            store->valid[i] = vector->valid[selection->rows[i]];
+        if (vector->valid != NULL) {
+            memmove(store->valid + to, vector->valid + from, count);
         }
-        vector->valid = store->valid;
+        to += count;
     }
+    vector->values = vector->values != NULL ? store->values : NULL;
+    vector->texts = vector->texts != NULL ? store->texts : NULL;
+    vector->valid = vector->valid != NULL ? store->valid : NULL;
 }
 
 static struct k2_slice name_of(const struct k2_directory_entry *entry, int output)
@@ -233,7 +242,7 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
 
 static void leave_group(struct k2_scan_stored *stored, struct k2_group_set *set)
 {
-    k2_group_set_close_cursor(set, stored->group);
+    k2_group_set_close_cursor(set, group_index(stored));
     memset(stored->filled, 0, sizeof stored->filled); // what they point to may go
     stored->group++;
     stored->entered = false;
@@ -246,8 +255,9 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
 {
     struct selection selection;
     *row_count = 0;
-    while (stored->group < set->plan.group_count) {
-        const struct k2_plan_group *group = &set->plan.groups[stored->group];
+    size_t count = stored->order != NULL ? stored->order_count : set->plan.group_count;
+    while (stored->group < count) {
+        const struct k2_plan_group *group = &set->plan.groups[group_index(stored)];
         if (!stored->entered &&
             (!k2_group_set_has_some(set, group) || group->time_min_ns > request->last_ns ||
              group->time_max_ns < request->first_ns)) {
@@ -270,8 +280,8 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
             stored->entry++;
         }
         if (stored->whole) {
-            selection.all = true;
-            selection.count = k2_group_cursor_block_rows(cursor, stored->block);
+            selection = (struct selection){
+                .all = true, .count = k2_group_cursor_block_rows(cursor, stored->block)};
         } else {
             select_rows(stored, cursor, &selection);
         }

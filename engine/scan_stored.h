@@ -10,7 +10,9 @@ struct k2_row_range {
 
 // Zeroed is at the first group, and may be deinited.
 struct k2_scan_stored {
-    size_t group;   // index in the plan
+    size_t group;          // index in the plan, or in `order`
+    const uint32_t *order; // of groups, by index in the plan; borrowed. NULL: as they are planned
+    size_t order_count;
     bool entered;   // `whole` and `ranges` hold for the group
     bool whole;     // every row of the group is wanted
     uint32_t block; // the next one

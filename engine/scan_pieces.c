@@ -1,0 +1,99 @@
+#include "engine/scan_pieces.h"
+
+#include <stdlib.h>
+
+#include "format/base/alloc.h"
+
+struct piece {
+    uint32_t group;
+    struct k2_directory_entry entry;
+};
+
+void k2_scan_pieces_deinit(struct k2_scan_pieces *pieces)
+{
+    k2_free(pieces->groups);
+    *pieces = (struct k2_scan_pieces){0};
+}
+
+static int compare_pieces(const void *left, const void *right)
+{
+    const struct k2_directory_entry *a = &((const struct piece *)left)->entry;
+    const struct k2_directory_entry *b = &((const struct piece *)right)->entry;
+    if (a->time_min_ns != b->time_min_ns) {
+        return a->time_min_ns < b->time_min_ns ? -1 : 1;
+    }
+    return (a->sequence_min > b->sequence_min) - (a->sequence_min < b->sequence_min);
+}
+
+// Is every row of the right one behind all of the left one?
+static bool follows(const struct k2_directory_entry *left, const struct k2_directory_entry *right)
+{
+    if (left->time_max_ns != right->time_min_ns) {
+        return left->time_max_ns < right->time_min_ns;
+    }
+    return left->epoch_min == left->epoch_max && right->epoch_min == right->epoch_max &&
+           left->epoch_min == right->epoch_min && left->sequence_max < right->sequence_min;
+}
+
+// An instrument has more than one entry in a group only if ids were given twice: then `*single` is
+// false.
+static enum k2_status list_pieces(struct k2_group_set *set, int64_t first_ns, int64_t last_ns,
+                                  struct piece *list, size_t *count, bool *single,
+                                  struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; status == K2_OK && i < set->plan.group_count; i++) {
+        const struct k2_plan_group *group = &set->plan.groups[i];
+        if (!k2_group_set_has_some(set, group) || group->time_min_ns > last_ns ||
+            group->time_max_ns < first_ns) {
+            continue;
+        }
+        struct k2_group_cursor *cursor;
+        status = k2_group_set_cursor(set, i, &cursor, error);
+        if (status == K2_OK) {
+            status = k2_group_set_wanted(set, cursor, error);
+        }
+        if (status != K2_OK || cursor->wanted_count == 0) {
+            continue;
+        }
+        const struct k2_directory_entry *entry = &cursor->entries[cursor->wanted[0].entry];
+        *single = *single && cursor->wanted_count == 1;
+        if (entry->time_min_ns <= last_ns && entry->time_max_ns >= first_ns) {
+            list[(*count)++] = (struct piece){(uint32_t)i, *entry};
+        }
+    }
+    return status;
+}
+
+enum k2_status k2_scan_pieces_find(struct k2_scan_pieces *pieces, struct k2_group_set *set,
+                                   int64_t first_ns, int64_t last_ns, struct k2_error *error)
+{
+    size_t count = 0, group_count = set->plan.group_count;
+    bool single = true;
+    *pieces = (struct k2_scan_pieces){.groups = pieces->groups, .capacity = pieces->capacity};
+    if (group_count > pieces->capacity) {
+        uint32_t *groups = k2_realloc(pieces->groups, group_count, sizeof *groups);
+        if (groups == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu row groups", group_count);
+        }
+        pieces->groups = groups;
+        pieces->capacity = group_count;
+    }
+    struct piece *list = k2_alloc(group_count * sizeof *list);
+    if (list == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu row groups", group_count);
+    }
+    enum k2_status status = list_pieces(set, first_ns, last_ns, list, &count, &single, error);
+    if (status == K2_OK && count > 1) {
+        qsort(list, count, sizeof *list, compare_pieces);
+    }
+    pieces->ordered = single;
+    for (size_t i = 0; status == K2_OK && i < count; i++) {
+        pieces->groups[pieces->group_count++] = list[i].group;
+        pieces->ordered =
+            pieces->ordered && (i == 0 || follows(&list[i - 1].entry, &list[i].entry));
+    }
+    pieces->known = status == K2_OK;
+    k2_free(list);
+    return status;
+}
