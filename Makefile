@@ -173,8 +173,8 @@ demo:                               ## a store from a broker to answers, in unde
 	@$(MAKE) --no-print-directory $(OUT)/k2 $(OBJ)/tools/demo/mock_broker
 	@tools/demo/run $(OUT)/k2 $(OBJ)/tools/demo/mock_broker
 
-bench: $(BENCHES) $(OUT)/k2         ## figures of this machine, see tools/bench
-	@tools/bench/run $(OUT)/k2 $(dir $(OBJ)/tools/bench/x)
+bench: $(BENCHES) $(OUT)/k2         ## figures of this machine, see tools/bench; ROWS=100000000
+	@K2_BENCH_ROWS=$(or $(ROWS),$(K2_BENCH_ROWS)) tools/bench/run $(OUT)/k2 $(dir $(OBJ)/tools/bench/x)
 
 clean:                              ## removes build/
 	@rm -rf build
