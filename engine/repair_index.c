@@ -465,8 +465,11 @@ enum k2_status k2_repair_index_segment(const struct k2_salvage *salvage, uint64_
         if (group->counts) {
             record.group_count++;
             record.live_bytes += group->length_bytes;
-            record.length_bytes = group->place.offset + group->length_bytes;
             record.rewritten = group->record.level != K2_LEVEL_COMMIT;
+        }
+        // What was replaced stays below the length: the next rewrite says that it was.
+        if (group->counts || (group->replaced && group->state == K2_SALVAGED_SOUND)) {
+            record.length_bytes = group->place.offset + group->length_bytes;
         }
     }
     struct k2_index_key key = k2_index_key_id(segment_id, 8);

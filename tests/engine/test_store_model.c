@@ -517,6 +517,7 @@ static void repair(struct life *life)
         }
         k2_free(after);
         k2_free(before[i]);
+        model_compare_rows(store, i, store->newest, true);
     }
 }
 

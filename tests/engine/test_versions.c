@@ -208,13 +208,13 @@ static uint64_t told(struct test_store *store, uint64_t id)
     return snapshot.tables[0].rows;
 }
 
-enum { SNAPSHOTS = 600 }; // more than two chunks of the log
+enum { SNAPSHOTS = 600, FEW = 30 }; // more than two chunks of the log; few
 
 // Every third commit corrects the row of the one before it, every fifth of those deletes it.
-static void make_history(struct test_store *store, int64_t *rows)
+static void make_history(struct test_store *store, int64_t count, int64_t *rows)
 {
     set_rule(store, K2_KEEP_LAST);
-    for (int64_t i = 1; i <= SNAPSHOTS; i++) {
+    for (int64_t i = 1; i <= count; i++) {
         bool corrects = i % 3 == 0, deletes = i % 15 == 0;
         const struct test_trade trade = {"A", corrects ? i - 1 : i, 1, i, 1};
         struct k2_commit *commit = NULL;
@@ -241,7 +241,7 @@ static void a_lost_index_does_not_change_what_snapshots_show(void **state)
     const struct k2_repair_options options = {.from_segments = true};
     struct k2_repair_report report;
     test_store_open(&store);
-    make_history(&store, rows);
+    make_history(&store, SNAPSHOTS, rows);
     for (int turn = 0; turn < 2; turn++) {
         for (uint64_t i = 1; i <= SNAPSHOTS; i++) {
             assert_int_equal(told(&store, i), rows[i]);
@@ -263,13 +263,13 @@ static void counting_survives_every_failed_allocation(void **state)
 {
     (void)state;
     struct test_store store;
-    int64_t rows[SNAPSHOTS + 1] = {0}, counted_rows[SNAPSHOTS];
+    int64_t rows[FEW + 1] = {0}, counted_rows[FEW];
     enum k2_status status = K2_NO_MEMORY;
     test_store_open(&store);
-    make_history(&store, rows);
+    make_history(&store, FEW, rows);
     for (long calls = 0; status != K2_OK; calls++) {
         k2_alloc_fail_after(calls);
-        status = k2_shown_rows_count(store.engine, store.table, 1, SNAPSHOTS, counted_rows, NULL);
+        status = k2_shown_rows_count(store.engine, store.table, 1, FEW, counted_rows, NULL);
         k2_alloc_fail_after(-1);
         assert_true(status == K2_OK || status == K2_NO_MEMORY);
     }
