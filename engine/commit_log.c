@@ -148,7 +148,7 @@ enum k2_status k2_commit_log_at(struct k2_store_txn *txn, int64_t time_ns, bool 
         }
     }
     struct k2_index_key key = k2_index_key_id(low, 8);
-    struct k2_slice value;
+    struct k2_slice value = {0};
     if (status == K2_OK) {
         status = k2_store_get(txn, K2_STORE_COMMIT, k2_index_key_slice(&key), found, &value, error);
     }

@@ -86,7 +86,7 @@ enum k2_status k2_control_request_parse(struct k2_control_request *request, stru
                                         struct k2_error *error)
 {
     *request = (struct k2_control_request){.argument_count = 0};
-    k2_buffer_init(&request->texts, K2_CONTROL_LINE_BYTES * 2);
+    k2_buffer_init(&request->texts, (size_t)2 * K2_CONTROL_LINE_BYTES);
     if (line.size_bytes > K2_CONTROL_LINE_BYTES) {
         return bad(error, "a line that is too long");
     }

@@ -1,6 +1,7 @@
 #include "engine/gap_ledger.h"
 
 #include <stdlib.h>
+#include <assert.h>
 #include <string.h>
 
 #include "engine/duplicates.h"
@@ -504,6 +505,7 @@ static enum k2_status note_users(struct k2_ledger_changes *self, const uint8_t *
                                  struct k2_error *error)
 {
     size_t room = 0;
+    assert(self->user_count == 0);
     for (size_t i = 0; i < self->row_count; i++) {
         const struct counted_row *row = &self->rows[i];
         uint32_t instrument = self->batch->keys[row->row].instrument;

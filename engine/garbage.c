@@ -14,11 +14,17 @@
 static enum k2_status is_named(struct k2_store_txn *txn, const char *name, bool *named,
                                uint64_t *segment_id, struct k2_error *error)
 {
-    unsigned long long id = 0;
-    int end = 0;
+    enum { DIGITS = 16 };
+    static const char digits[] = "0123456789abcdef";
+    uint64_t id = 0;
+    size_t end = 0;
     *named = false;
     *segment_id = 0;
-    if (sscanf(name, "%16llx%n", &id, &end) != 1 || end != 16) {
+    for (const char *digit;
+         end < DIGITS && name[end] != '\0' && (digit = strchr(digits, name[end])) != NULL; end++) {
+        id = id << 4 | (uint64_t)(digit - digits);
+    }
+    if (end != DIGITS) {
         return K2_OK;
     }
     *segment_id = id;

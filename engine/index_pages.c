@@ -120,7 +120,7 @@ static enum k2_status overflow_value(const struct walk *walk, uint64_t number, s
 static enum k2_status open_node(const struct walk *walk, const struct page *page, unsigned index,
                                 struct node *node, struct k2_error *error)
 {
-    size_t offset = (size_t)number_at(page->bytes + HEADER_BYTES + 2 * index, 2);
+    size_t offset = (size_t)number_at(page->bytes + HEADER_BYTES + 2 * (size_t)index, 2);
     size_t end = HEADER_BYTES + 2 * (size_t)page->count;
     if (offset < end || offset > PAGE_BYTES - NODE_BYTES) {
         return fail_page(page->number, "an entry lies outside", error);
@@ -229,7 +229,7 @@ static enum k2_status find_table(struct walk *walk, const struct tree *tables, s
         unsigned chosen = 0;
         enum k2_status status =
             open_node_page(walk, number, depth == 1 ? PAGE_LEAF : PAGE_BRANCH, &page, error);
-        for (unsigned i = 0; i < page.count && status == K2_OK; i++) {
+        for (unsigned i = 0; status == K2_OK && i < page.count; i++) {
             status = open_node(walk, &page, i, &node, error);
             if (status == K2_OK && (i == 0 || compare_keys(node.key, name) <= 0)) {
                 chosen = i;
@@ -244,8 +244,10 @@ static enum k2_status find_table(struct walk *walk, const struct tree *tables, s
         }
         number = node.child;
         if (depth == 1 && compare_keys(node.key, name) == 0) {
-            walk->tree = tree_at(node.value.data);
             walk->found_tree = node.value.size_bytes == TREE_BYTES && node.flags == NODE_TREE;
+            if (walk->found_tree) {
+                walk->tree = tree_at(node.value.data);
+            }
         }
     }
     return walk->found_tree ? K2_OK
@@ -255,7 +257,7 @@ static enum k2_status find_table(struct walk *walk, const struct tree *tables, s
 
 static uint64_t txn_id_of(const uint8_t *meta)
 {
-    return number_at(meta + 24 + 2 * TREE_BYTES + 8, 8);
+    return number_at(meta + 24 + (size_t)2 * TREE_BYTES + 8, 8);
 }
 
 static enum k2_status open_meta(const struct walk *walk, uint64_t number, const uint8_t **meta,

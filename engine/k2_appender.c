@@ -36,7 +36,7 @@ enum k2_status k2_appender_open(struct k2_appender **appender, struct k2_db *db,
     }
     self->db = db;
     self->table = table;
-    k2_buffer_init(&self->json, 2 * TEXT_CEILING_BYTES);
+    k2_buffer_init(&self->json, (size_t)2 * TEXT_CEILING_BYTES);
     status = k2_row_batch_create(&self->batch, table->schema, K2_GROUP_ROWS, false, error);
     if (status != K2_OK) {
         self->batch = NULL;

@@ -1,6 +1,7 @@
 // k2_cursor_open_asof: a join behind a cursor.
 #include "engine/k2.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/k2_db.h"
@@ -20,18 +21,14 @@ static bool is_taken(const struct k2_cursor *cursor, size_t count, const char *n
 static bool join_column(struct k2_cursor *cursor, size_t index, size_t left_count,
                         const struct k2_schema *schema, const struct k2_column *column)
 {
-    const char *table = is_taken(cursor, left_count, column->name) ? schema->table : "";
-    size_t table_bytes = strlen(table), name_bytes = strlen(column->name);
-    char *name = k2_alloc(table_bytes + 1 + name_bytes + 1);
+    bool taken = is_taken(cursor, left_count, column->name);
+    size_t size_bytes = strlen(schema->table) + 1 + strlen(column->name) + 1;
+    char *name = k2_alloc(size_bytes);
     if (name == NULL) {
         return false;
     }
-    memcpy(name, table, table_bytes);
-    size_t at = table_bytes;
-    if (table_bytes > 0) {
-        name[at++] = '_';
-    }
-    memcpy(name + at, column->name, name_bytes + 1);
+    (void)snprintf(name, size_bytes, "%s%s%s", taken ? schema->table : "", taken ? "_" : "",
+                   column->name);
     struct k2_column *joined = &cursor->joined[cursor->joined_count++];
     *joined = *column;
     joined->name = name;

@@ -308,8 +308,8 @@ static enum k2_status put_instrument(struct builder *self, const struct k2_direc
                                      struct k2_error *error)
 {
     struct k2_buffer name;
-    struct k2_slice stored;
-    bool found;
+    struct k2_slice stored = {0};
+    bool found = false;
     k2_buffer_init(&name, 4096);
     k2_put_bytes(&name, entry->exchange.data, entry->exchange.size_bytes);
     k2_put_u8(&name, 0);

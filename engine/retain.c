@@ -223,8 +223,8 @@ static enum k2_status find_first(struct k2_store_txn *txn, uint16_t table_id, in
 static enum k2_status change(void *context, struct k2_store_txn *txn, struct k2_error *error)
 {
     struct retain *self = context;
-    int64_t first_ns;
-    bool found;
+    int64_t first_ns = 0;
+    bool found = false;
     enum k2_status status = k2_policy_store(txn, self->table->id, &self->policy, error);
     if (status == K2_OK) {
         status = k2_publish_hide(txn, self->table, -(int64_t)(self->dropped - self->shown), error);

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef k2_fail // an analyser's; see status.h
+#undef k2_fail_errno
+
 enum k2_status k2_fail(struct k2_error *error, enum k2_status status, const char *format, ...)
 {
     if (error != NULL) {

@@ -299,8 +299,10 @@ static unsigned next_bin(struct walk *walk, const struct k2_bins_tree *tree)
 {
     unsigned node = 0;
     while (node < K2_BINS_LEAF) {
+        // cppcheck-suppress arrayIndexOutOfBoundsCond; 16 leaves have 15 inner nodes: never 15
         uint32_t at = walk->places[node]++;
         const uint8_t *bitmap = node == 0 ? walk->root : walk->bits;
+        // cppcheck-suppress arrayIndexOutOfBoundsCond; the same
         node = tree->children[node][bitmap[at / 8] >> at % 8 & 1];
     }
     return node - K2_BINS_LEAF;
@@ -329,7 +331,7 @@ static uint32_t read_root(unsigned table, const uint8_t *bits, size_t size, uint
 bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                     const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
-    uint8_t root[K2_BITPACK_VALUES / 8 + 8];
+    uint8_t root[K2_BITPACK_VALUES / 8 + 8]; // filled when the root's bitmap is in a table
     struct walk walk;
     uint32_t root_bits = (uint32_t)count;
     uint64_t offset_bits = 0;

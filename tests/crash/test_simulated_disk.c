@@ -204,11 +204,14 @@ static void check_written_once(const struct history *history, const struct disk_
     free(is_index);
 }
 
-// Lets single operations meet a full disk.
+// Lets single operations meet a full disk, most of all those that follow upon written bytes.
 static int fail_sometimes(void *context, enum k2_file_operation operation)
 {
     uint64_t *chance = context;
-    return operation != K2_FILE_INDEX_COMMITTED && test_random_below(chance, 24) == 0 ? ENOSPC : 0;
+    bool is_late = operation == K2_FILE_SYNC || operation == K2_FILE_INDEX_COMMIT;
+    return operation != K2_FILE_INDEX_COMMITTED && test_random_below(chance, is_late ? 12 : 24) == 0
+               ? ENOSPC
+               : 0;
 }
 
 // One writer's life is recorded: it opens the store at `path` and works until it is to be judged.

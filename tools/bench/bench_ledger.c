@@ -102,7 +102,7 @@ static void ask(struct bench *bench, size_t count)
                                               .snapshot = bench->snapshot,
                                               .instruments = count > 0 ? bench->instruments : NULL,
                                               .instrument_count = count};
-    struct k2_completeness known;
+    struct k2_completeness known = {0};
     struct k2_error error;
     int turns = count > 0 ? 10000 : 20;
     double begun = spent_us();
