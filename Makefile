@@ -163,7 +163,8 @@ coverage:                           ## lines and branches that the unit tests re
 	@tools/deps install build test coverage
 	@$(MAKE) --no-print-directory SAN=coverage unit
 	@gcovr --gcov-ignore-parse-errors --root . --object-directory build/obj/coverage-gcc \
-	    --filter 'format/|engine/|ingest/|query/' --exclude-throw-branches --print-summary
+	    --filter 'format/|engine/|ingest/|query/' --exclude-throw-branches \
+	    --exclude-branches-by-pattern '\s*assert\(.*' --print-summary
 
 tidy:                               ## layout, layers, banned calls; clang-tidy and cppcheck
 	@tests/tidy/run

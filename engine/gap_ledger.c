@@ -1,7 +1,7 @@
 #include "engine/gap_ledger.h"
 
-#include <stdlib.h>
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/duplicates.h"
