@@ -39,8 +39,9 @@ void k2_gap_list_close(struct k2_gap_list *list);
 // Are there counters of several instruments among those listed?
 bool k2_gap_list_has_domains(const struct k2_gap_list *list);
 
-// The next gap by (exchange, symbol), then counters of several instruments, oldest first; by (epoch,
-// first, snapshot) within a counter. `*found` is false at the end. Texts hold until the next call.
+// The next gap by (exchange, symbol), then counters of several instruments, oldest first; by
+// (epoch, first, snapshot) within a counter. `*found` is false at the end. Texts hold until the
+// next call.
 K2_MUST_CHECK enum k2_status k2_gap_list_next(struct k2_gap_list *list, bool *found,
                                               struct k2_gap *gap, struct k2_error *error);
 
