@@ -290,6 +290,8 @@ enum k2_status k2_engine_counters(struct k2_engine *engine, const struct k2_tabl
         *counters = (struct k2_table_counters){
             .rows = record.rows - record.hidden,
             .hidden = record.hidden,
+            .committed_bytes = record.committed_bytes,
+            .rewritten_bytes = record.rewritten_bytes,
             .stored = record.stored,
             .duplicates = record.duplicates,
             .rejected = record.rejected,

@@ -66,6 +66,9 @@ struct k2_table_counters {
     uint64_t groups, segments, bytes, instruments;
     int64_t first_time_ns, last_time_ns;      // only if rows > 0
     uint64_t unsorted_groups, unsorted_bytes; // what maintenance has before it
+    // Written by commits, and by rewrites, since the index was made: their sum by the first is the
+    // write amplification.
+    uint64_t committed_bytes, rewritten_bytes;
     uint64_t hidden; // rows that are kept, but not visible in it: replaced, deleted, and deletions
 };
 K2_MUST_CHECK enum k2_status k2_engine_counters(struct k2_engine *engine,

@@ -157,6 +157,8 @@ struct k2_index_value k2_counter_record_encode(const struct k2_counter_record *r
         (uint64_t)record->longest_group_ns,
         record->instruments,
         record->hidden,
+        record->committed_bytes,
+        record->rewritten_bytes,
     };
     struct k2_index_value value = {.size_bytes = 0};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -180,5 +182,7 @@ struct k2_counter_record k2_counter_record_decode(struct k2_slice value)
     record.longest_group_ns = k2_read_i64(&reader);
     record.instruments = k2_read_u64(&reader);
     record.hidden = k2_read_u64(&reader);
+    record.committed_bytes = k2_read_u64(&reader);
+    record.rewritten_bytes = k2_read_u64(&reader);
     return record;
 }

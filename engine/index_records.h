@@ -68,6 +68,8 @@ struct k2_counter_record {
     int64_t longest_group_ns; // the widest time_max - time_min of any group so far
     uint64_t instruments;
     uint64_t hidden; // of `rows`: those that the newest snapshot does not show
+    // Bytes of groups that commits, and that rewrites have written, also of those that are gone.
+    uint64_t committed_bytes, rewritten_bytes;
 };
 
 enum { K2_RECORD_BYTES = 128 };

@@ -145,6 +145,8 @@ enum k2_status k2_publish_add(struct k2_store_txn *txn, const struct k2_new_grou
     counters.rows += group->record.row_count;
     counters.groups++;
     counters.bytes += group->record.length_bytes;
+    bool commit = group->record.level == K2_LEVEL_COMMIT;
+    *(commit ? &counters.committed_bytes : &counters.rewritten_bytes) += group->record.length_bytes;
     return store_counters(txn, group->place.table, &counters, error);
 }
 

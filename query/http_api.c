@@ -305,6 +305,10 @@ static const struct table_family table_families[] = {
      offsetof(struct k2_table_counters, unsorted_bytes)},
     {"k2_table_size_bytes", "gauge", "Bytes in segments.",
      offsetof(struct k2_table_counters, bytes)},
+    {"k2_table_committed_bytes_total", "counter", "Bytes written by commits.",
+     offsetof(struct k2_table_counters, committed_bytes)},
+    {"k2_table_rewritten_bytes_total", "counter", "Bytes written by folds, sorts and retains.",
+     offsetof(struct k2_table_counters, rewritten_bytes)},
     {"k2_table_instruments", "gauge", "Instruments with rows.",
      offsetof(struct k2_table_counters, instruments)},
 };

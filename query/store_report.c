@@ -79,10 +79,19 @@ static enum k2_status put_table(struct k2_engine *engine, const struct k2_table 
         {"groups", counters.groups},
         {"unsorted_groups", counters.unsorted_groups},
         {"unsorted_bytes", counters.unsorted_bytes},
+        {"committed_bytes", counters.committed_bytes},
+        {"rewritten_bytes", counters.rewritten_bytes},
     };
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
         put_number(out, figures[i].name, figures[i].value);
         k2_put_u8(out, ',');
+    }
+    double written = (double)(counters.committed_bytes + counters.rewritten_bytes);
+    if (counters.committed_bytes > 0) {
+        k2_put_format(out, "\"write_amplification\":%.2f,",
+                      written / (double)counters.committed_bytes);
+    } else {
+        k2_put_text(out, "\"write_amplification\":null,");
     }
     put_time(out, "first_time", counters.rows > 0, counters.first_time_ns);
     k2_put_u8(out, ',');

@@ -662,7 +662,7 @@ static void every_answer_equals_that_of_lists(void **state)
     int64_t start_ns = test_now_ns();
     struct life *life = k2_alloc_zero(1, sizeof *life);
     assert_non_null(life);
-    while (test_goes_on(&budget, LIVES / (uint64_t)test_stride(10))) {
+    while (test_goes_on(&budget, LIVES / (uint64_t)test_stride(LIVES))) {
         print_message("# the life of seed %llu\n", (unsigned long long)seed);
         live(life, seed++, counts);
     }

@@ -83,6 +83,13 @@ def test_commands_beside_a_server(store, server, tmp_path):
     assert get(f"{url}/v1/trades?order=asc")[1]["meta"]["complete"] is False
     before = json.loads(run(store, "compact", "--format", "json"))
     assert before["segments_after"] >= 1
+    figures = json.loads(run(store, "stats", "--format", "json"))["tables"]["trades"]
+    written = figures["committed_bytes"] + figures["rewritten_bytes"]
+    assert figures["rewritten_bytes"] > 0 and figures["write_amplification"] == pytest.approx(written / figures["committed_bytes"], abs=0.01)
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        metrics = answer.read().decode()
+    assert f'k2_table_rewritten_bytes_total{{table="trades"}} {figures["rewritten_bytes"]}' in metrics
+    assert "\nk2_maintenance_backlog_groups " in metrics and "k2_maintenance_up 1" in metrics
     for arguments in (("gaps", "--table", "trades"), ("stats",), ("snapshots",), ("check", "--deep"), ("candles", "--interval", "1m"), ("dlq", "list"),
                       ("backup", str(tmp_path / "backup")), ("export", "--warehouse", str(tmp_path / "lake"))):
         done = subprocess.run([K2, *arguments, "--data", store], capture_output=True, text=True, timeout=60, check=False)
