@@ -396,6 +396,9 @@ static void put_store_metrics(struct k2_engine *engine, struct k2_buffer *out)
     k2_metric_single(out, "k2_store_index_size_bytes", "gauge", "Bytes of the index.", index_bytes);
     k2_metric_single(out, "k2_store_up", "gauge", "1 when the index could be read.",
                      status == K2_OK);
+    k2_metric_single(out, "k2_store_writable", "gauge",
+                     "0 when a failure has made the store read-only until it is opened again.",
+                     k2_engine_failure(engine) == NULL);
 }
 
 static enum k2_status get_metrics(const struct k2_http_context *context,

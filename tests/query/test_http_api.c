@@ -1,6 +1,7 @@
 // Requests to responses without a socket, against a store of a few trades.
 #include "query/http_api.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "engine/file_io.h"
 #include "engine/instruments.h"
 #include "engine/policy.h"
 #include "engine/snapshot.h"
@@ -382,6 +384,44 @@ static void a_snapshot_that_the_history_does_not_reach_is_gone(void **state)
     }
 }
 
+static int fail_to_sync(void *context, enum k2_file_operation operation)
+{
+    (void)context;
+    return operation == K2_FILE_SYNC ? EIO : 0;
+}
+
+static void a_failed_disk_is_told_and_queries_go_on(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *target, *part;
+    } asked[] = {
+        {"/health", "{\"status\":\"degraded\""},
+        {"/health", "\"status\":\"read_only\""},
+        {"/health", "\"reason\":\""},
+        {"/metrics", "\nk2_store_writable 0\n"},
+        {"/metrics", "\nk2_store_up 1\n"},
+        {"/v1/trades?limit=1", "\"success\":true"},
+    };
+    struct answer answer;
+    struct k2_error error;
+    ask(fixture, "/metrics", &answer);
+    assert_non_null(strstr(answer.body, "\nk2_store_writable 1\n"));
+    answer_free(&answer);
+    k2_file_set_hook(fail_to_sync, NULL);
+    assert_int_equal(k2_tag_set(fixture->store.engine, k2_slice_of("never"), 1, &error), K2_IO);
+    k2_file_set_hook(NULL, NULL);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        ask(fixture, asked[i].target, &answer);
+        if (answer.response.status != 200 || strstr(answer.body, asked[i].part) == NULL) {
+            fail_msg("%s: %u %s", asked[i].target, answer.response.status, answer.body);
+        }
+        answer_free(&answer);
+    }
+    assert_int_equal(k2_tag_set(fixture->store.engine, k2_slice_of("never"), 1, &error), K2_IO);
+    assert_non_null(strstr(error.text, "read-only since a failure"));
+}
+
 static void snapshots_come_in_pages(void **state)
 {
     const struct fixture *fixture = *state;
@@ -537,6 +577,7 @@ int main(void)
         cmocka_unit_test(gaps_come_in_pages_of_one_state),
         cmocka_unit_test(short_memory_is_an_answer_too),
         cmocka_unit_test(a_snapshot_that_the_history_does_not_reach_is_gone),
+        cmocka_unit_test(a_failed_disk_is_told_and_queries_go_on), // the last one
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
