@@ -22,6 +22,10 @@ static const struct k2_option options[] = {
     {"catalog", "URL", "a REST catalog; DIR may be s3://BUCKET/FOLDER then (AWS_*, K2_CATALOG_*)",
      false},
     {"full", NULL, "with --warehouse: everything anew, in place of what is there", false},
+    {"retention", "keep|follow",
+     "with --warehouse: what `k2 retain` drops stays in the tables, or goes; "
+     "kept with them, keep at first",
+     false},
     {"parquet", "FILE", "one Parquet file; one that is there is replaced", false},
     K2_RANGE_OPTIONS,
     {"time", "iso|ns", "ns: times as integers alone, not beside microseconds", false},

@@ -70,7 +70,15 @@ static void show_rows(void *context, uint64_t rows)
 static enum k2_status read_request(struct export_tables *self, struct k2_error *error)
 {
     struct k2_export_request *request = &self->request;
+    const char *retention = k2_cli_value(self->cli, "retention");
     request->full = k2_cli_has(self->cli, "full");
+    if (retention != NULL && strcmp(retention, "keep") != 0 && strcmp(retention, "follow") != 0) {
+        return k2_fail(error, K2_BAD_REQUEST,
+                       "--retention: `%.40s` is not known; give keep or follow", retention);
+    }
+    request->retention = retention == NULL                ? K2_RETENTION_UNCHANGED
+                         : strcmp(retention, "keep") == 0 ? K2_RETENTION_KEEP
+                                                          : K2_RETENTION_FOLLOW;
     request->progress = show_rows;
     request->context = self;
     enum k2_status status =

@@ -2,6 +2,7 @@
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "format/base/json_text.h"
+#include "format/base/timestamp.h"
 #include "query/export/table_care.h"
 #include "query/export/table_verify.h"
 #include "tools/commands.h"
@@ -184,6 +185,12 @@ static enum k2_status run_verify(struct iceberg *self, struct k2_table_place *pl
     put_number(self, "snapshot", result.snapshot);
     put_number(self, "store_rows", result.store_rows);
     put_number(self, "files", result.files);
+    if (result.has_kept) {
+        char text[K2_TIMESTAMP_TEXT_BYTES];
+        k2_timestamp_print(text, (result.kept_day + INT64_C(1)) * 86400 * 1000000000);
+        k2_put_format(&self->answer,
+                      self->json ? ",\"compared_from\":\"%.10s\"" : "  compared_from=%.10s", text);
+    }
     if (self->json) {
         k2_put_format(&self->answer, ",\"checksum\":\"%016llx%016llx\"",
                       (unsigned long long)result.checksum[0],

@@ -21,11 +21,15 @@ struct exporter {
     struct k2_table_place place;
     struct k2_arena arena; // schemas, names
     char store[K2_STORE_TEXT_BYTES];
-    char property[PROPERTY_BYTES], range_property[PROPERTY_BYTES];
+    char property[PROPERTY_BYTES], range_property[PROPERTY_BYTES], cut_property[PROPERTY_BYTES];
     char commit_id[K2_UUID_BYTES];
     uint64_t exported;    // what the table holds of this store; 0: nothing
     bool wanted, created; // there is no table yet, but there is to be one; it was made just now
     bool full;
+    bool cuts; // days before `cut_ns` go, of that day what is older
+    int64_t cut_ns;
+    int32_t cut_day;
+    bool sets_retention; // the table is to say another one
     struct k2_row_selection selection;
     struct k2_iceberg_field *new_fields;
     size_t new_field_count;
@@ -118,6 +122,33 @@ enum k2_status k2_export_state(const struct k2_engine *engine,
     return K2_OK;
 }
 
+static int32_t day_of(int64_t time_ns)
+{
+    static const int64_t day_ns = INT64_C(86400) * 1000000000;
+    return (int32_t)(time_ns / day_ns - (time_ns % day_ns < 0));
+}
+
+enum k2_status k2_export_kept(struct k2_engine *engine, const struct k2_table *table,
+                              const struct k2_iceberg_metadata *metadata, bool *kept, int32_t *day,
+                              int64_t *cut_ns, struct k2_error *error)
+{
+    char store[K2_STORE_TEXT_BYTES], name[PROPERTY_BYTES];
+    struct k2_policy policy = {0};
+    int64_t done_ns = INT64_MIN;
+    k2_store_text(engine, store);
+    (void)snprintf(name, sizeof name, K2_EXPORT_CUT "%s", store);
+    const char *text = k2_iceberg_property(metadata, name);
+    enum k2_status status = k2_policy_get(engine, table, &policy, error);
+    if (status == K2_OK && text != NULL && !parse_number(text, text + strlen(text), &done_ns)) {
+        status =
+            k2_fail(error, K2_CORRUPT, "property %s is `%.40s`; export with --full", name, text);
+    }
+    *kept = status == K2_OK && policy.has_cut && policy.retention_cut_ns > done_ns;
+    *cut_ns = policy.retention_cut_ns;
+    *day = day_of(policy.retention_cut_ns);
+    return status;
+}
+
 // A range that was given must be the one that the table was begun with.
 static enum k2_status check_range(struct exporter *self, bool has_range,
                                   const struct k2_row_selection *range, struct k2_error *error)
@@ -176,10 +207,16 @@ static enum k2_status read_state(struct exporter *self, struct k2_error *error)
 
 // ---- a new table ----------------------------------------------------------------------------
 
+static const char *retention_name(enum k2_export_retention retention)
+{
+    return retention == K2_RETENTION_FOLLOW ? "follow" : "keep";
+}
+
 static enum k2_status define(struct exporter *self, const char *location,
                              struct k2_iceberg_metadata **metadata, struct k2_error *error)
 {
-    static const struct k2_iceberg_property properties[] = {
+    const struct k2_iceberg_property properties[] = {
+        {K2_EXPORT_RETENTION, retention_name(self->request->retention)},
         {"write.parquet.compression-codec", "zstd"},
         {"write.metadata.delete-after-commit.enabled", "true"},
         {"write.metadata.previous-versions-max", "100"},
@@ -290,6 +327,9 @@ static enum k2_status check_days(struct exporter *self, struct k2_error *error)
         struct k2_day_rows *days = NULL;
         size_t count = 0;
         struct k2_error why;
+        if (self->cuts && self->corrected[i].day <= self->cut_day) {
+            continue; // the store has dropped what the table was given
+        }
         uint64_t exported = 0;
         for (size_t j = 0; j < self->replaced.count; j++) {
             const struct k2_iceberg_file *file = &self->replaced.items[j].file;
@@ -366,6 +406,45 @@ static enum k2_status find_corrections(struct exporter *self, struct k2_error *e
     return status;
 }
 
+static enum k2_status add_corrected(struct exporter *self, int32_t day, struct k2_error *error)
+{
+    if (find_day(self->corrected, self->corrected_count, day) != NULL) {
+        return K2_OK;
+    }
+    struct k2_day_rows *grown =
+        k2_realloc(self->corrected, self->corrected_count + 1, sizeof *grown);
+    if (grown == NULL) {
+        return no_memory(error);
+    }
+    self->corrected = grown;
+    self->corrected[self->corrected_count++] = (struct k2_day_rows){.day = day};
+    size_t kept = 0;
+    for (size_t i = 0; i < self->day_count; i++) {
+        if (self->days[i].day != day) {
+            self->days[kept++] = self->days[i];
+        }
+    }
+    self->day_count = kept;
+    return K2_OK;
+}
+
+// Where the table follows retention, days that have lost rows are written anew, most without any.
+static enum k2_status find_dropped(struct exporter *self, struct k2_error *error)
+{
+    struct k2_iceberg_entries entries = {0};
+    enum k2_status status = k2_table_files(&self->place, &entries, error);
+    for (size_t i = 0; i < entries.count && status == K2_OK; i++) {
+        const struct k2_iceberg_file *file = &entries.items[i].file;
+        uint64_t from;
+        if (file->content == K2_ICEBERG_DATA && file->has_day && file->day <= self->cut_day &&
+            k2_export_is_ours(self->store, file, &from)) {
+            status = add_corrected(self, file->day, error);
+        }
+    }
+    k2_iceberg_entries_deinit(&entries);
+    return status;
+}
+
 // The rows that the corrected days have now; a day may have none any more.
 static enum k2_status count_corrected(struct exporter *self, struct k2_error *error)
 {
@@ -382,6 +461,22 @@ static enum k2_status count_corrected(struct exporter *self, struct k2_error *er
     return status;
 }
 
+static enum k2_status read_retention(struct exporter *self, struct k2_error *error)
+{
+    const struct k2_export_request *request = self->request;
+    const struct k2_iceberg_metadata *metadata = self->place.table.metadata;
+    const char *says = k2_iceberg_property(metadata, K2_EXPORT_RETENTION);
+    bool follows = says != NULL && strcmp(says, "follow") == 0;
+    if (request->retention != K2_RETENTION_UNCHANGED) {
+        bool wanted = request->retention == K2_RETENTION_FOLLOW;
+        self->sets_retention = wanted != follows;
+        follows = wanted;
+    }
+    return follows ? k2_export_kept(request->engine, request->table, metadata, &self->cuts,
+                                    &self->cut_day, &self->cut_ns, error)
+                   : K2_OK;
+}
+
 static enum k2_status prepare(struct exporter *self, struct k2_error *error)
 {
     bool needs_rewrite = false;
@@ -394,6 +489,9 @@ static enum k2_status prepare(struct exporter *self, struct k2_error *error)
     }
     if (status == K2_OK) {
         status = k2_policy_get(self->request->engine, self->request->table, &policy, error);
+    }
+    if (status == K2_OK) {
+        status = read_retention(self, error);
     }
     // What replaced or deleted rows since the last export may be gone together with them.
     bool history_cut = status == K2_OK && policy.history_floor > self->exported;
@@ -464,7 +562,7 @@ static enum k2_status commit(struct exporter *self, struct k2_table_outcome *out
 {
     const struct k2_row_selection *selection = &self->selection;
     char number[NUMBER_BYTES], range[RANGE_BYTES] = "", from[NUMBER_BYTES] = "";
-    char to[NUMBER_BYTES] = "";
+    char to[NUMBER_BYTES] = "", cut[NUMBER_BYTES] = "";
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)self->request->snapshot);
     if (selection->has_start) {
         (void)snprintf(from, sizeof from, "%lld", (long long)selection->start_ns);
@@ -473,11 +571,21 @@ static enum k2_status commit(struct exporter *self, struct k2_table_outcome *out
         (void)snprintf(to, sizeof to, "%lld", (long long)selection->end_ns);
     }
     (void)snprintf(range, sizeof range, "%s,%s", from, to);
+    (void)snprintf(cut, sizeof cut, "%lld", (long long)self->cut_ns);
     bool ranged = selection->has_start || selection->has_end;
-    const struct k2_iceberg_property properties[] = {
-        {self->property, number},
-        {self->range_property, ranged ? range : NULL},
-    };
+    struct k2_iceberg_property properties[4] = {{self->property, number}};
+    size_t property_count = 1;
+    if (ranged || self->full) {
+        properties[property_count++] =
+            (struct k2_iceberg_property){self->range_property, ranged ? range : NULL};
+    }
+    if (self->cuts) {
+        properties[property_count++] = (struct k2_iceberg_property){self->cut_property, cut};
+    }
+    if (self->sets_retention) {
+        properties[property_count++] = (struct k2_iceberg_property){
+            K2_EXPORT_RETENTION, retention_name(self->request->retention)};
+    }
     const struct k2_iceberg_property summary[] = {
         {"k2.commit-id", self->commit_id},
         {"k2.store", self->store},
@@ -494,7 +602,7 @@ static enum k2_status commit(struct exporter *self, struct k2_table_outcome *out
         .fields = self->new_fields,
         .field_count = self->new_field_count,
         .properties = properties,
-        .property_count = ranged || self->full ? 2 : 1,
+        .property_count = property_count,
         .summary = summary,
         .summary_count = sizeof summary / sizeof summary[0],
         .merge_manifests = MERGED_MANIFESTS,
@@ -558,7 +666,9 @@ static enum k2_status export_rows(struct exporter *self, struct k2_export_result
                                   struct k2_error *error)
 {
     const struct k2_export_request *request = self->request;
-    bool covered = self->exported >= request->snapshot && !self->full;
+    // An older snapshot than the table holds must not be noted as what it holds.
+    bool same = self->exported == request->snapshot && (self->cuts || self->sets_retention);
+    bool covered = self->exported >= request->snapshot && !self->full && !same;
     enum k2_status status = K2_OK;
     if (!covered) {
         status = k2_export_days(&self->selection, &self->days, &self->day_count, error);
@@ -566,7 +676,11 @@ static enum k2_status export_rows(struct exporter *self, struct k2_export_result
     if (status == K2_OK && !covered) {
         status = find_corrections(self, error);
     }
-    bool changes = self->day_count > 0 || self->corrected_count > 0 || self->new_field_count > 0 ||
+    if (status == K2_OK && self->cuts && !self->full) {
+        status = find_dropped(self, error);
+    }
+    bool changes = self->day_count > 0 || self->cuts || self->sets_retention ||
+                   self->corrected_count > 0 || self->new_field_count > 0 ||
                    (self->full && (self->exported > 0 || self->created));
     if (request->only_look) {
         result->has_work = result->has_work || (!covered && changes);
@@ -642,6 +756,7 @@ enum k2_status k2_export_table(const struct k2_export_request *request,
     (void)snprintf(self.property, sizeof self.property, K2_EXPORT_PROPERTY "%s", self.store);
     (void)snprintf(self.range_property, sizeof self.range_property, K2_EXPORT_RANGE "%s",
                    self.store);
+    (void)snprintf(self.cut_property, sizeof self.cut_property, K2_EXPORT_CUT "%s", self.store);
     enum k2_status status = open_table(&self, error);
     bool there = status == K2_OK && self.place.table.metadata != NULL;
     if (there) {

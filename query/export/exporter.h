@@ -13,8 +13,16 @@
 #include "query/export/table_commit.h"
 #include "query/export/warehouse.h"
 
-#define K2_EXPORT_PROPERTY "k2.exported." // and the store's id in hex
+#define K2_EXPORT_PROPERTY "k2.exported."      // and the store's id in hex
+#define K2_EXPORT_RETENTION "export.retention" // "follow": what retention drops goes from the table
+#define K2_EXPORT_CUT "k2.cut." // and the store's id: what is older than these nanoseconds is gone
 #define K2_EXPORT_RANGE "k2.range." // and the store's id: nanoseconds START,END, each may be empty
+
+enum k2_export_retention {
+    K2_RETENTION_UNCHANGED = 0, // as the table says; a new one keeps
+    K2_RETENTION_KEEP,          // rows that retention drops stay in the table
+    K2_RETENTION_FOLLOW,
+};
 
 struct k2_export_request {
     struct k2_engine *engine;
@@ -22,6 +30,7 @@ struct k2_export_request {
     const struct k2_table *table;
     uint64_t snapshot; // up to which; 0: of an empty store
     uint64_t newest;   // of the store
+    enum k2_export_retention retention;
     bool full;         // everything anew, in place of what is there
     bool only_look;    // change nothing, say whether there is something to do
     bool create_empty; // a table without rows is made, too
@@ -59,6 +68,12 @@ const char *k2_day_name(const struct k2_schema *schema, struct k2_arena *arena);
 // Whether this store exported the file: its name says so, and the commit behind which its rows
 // begin.
 bool k2_export_is_ours(const char *store, const struct k2_iceberg_file *file, uint64_t *from);
+
+// Are there rows that retention has dropped and the table still has? Those before `*cut_ns`, which
+// is in `*day` since 1970.
+K2_MUST_CHECK enum k2_status k2_export_kept(struct k2_engine *engine, const struct k2_table *table,
+                                            const struct k2_iceberg_metadata *metadata, bool *kept,
+                                            int32_t *day, int64_t *cut_ns, struct k2_error *error);
 
 // What a table says of this store. `*exported` 0: nothing yet.
 K2_MUST_CHECK enum k2_status k2_export_state(const struct k2_engine *engine,

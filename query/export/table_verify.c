@@ -243,6 +243,8 @@ static enum k2_status read_table(struct verification *self, struct k2_verify_res
                 k2_fail(error, K2_BAD_REQUEST,
                         "the table has delete files of another writer; let it rewrite its data "
                         "files first");
+        } else if (result->has_kept && file->has_day && file->day <= result->kept_day) {
+            continue;
         } else if (!shared || strstr((const char *)file->path.data, mark) != NULL) {
             status = add_file(self, file, error);
             result->files++;
@@ -272,6 +274,24 @@ static enum k2_status prepare(struct verification *self, struct k2_error *error)
     return status;
 }
 
+// Rows that the store has dropped since, and the table keeps, can not be compared; nor their day.
+static enum k2_status leave_out_kept(struct verification *self, struct k2_verify_result *result,
+                                     struct k2_error *error)
+{
+    static const int64_t day_ns = INT64_C(86400) * 1000000000;
+    struct k2_row_selection *selection = &self->selection;
+    int64_t cut_ns;
+    enum k2_status status =
+        k2_export_kept(selection->engine, selection->table, self->place->table.metadata,
+                       &result->has_kept, &result->kept_day, &cut_ns, error);
+    int64_t start_ns = (result->kept_day + INT64_C(1)) * day_ns;
+    if (result->has_kept && (!selection->has_start || selection->start_ns < start_ns)) {
+        selection->has_start = true;
+        selection->start_ns = start_ns;
+    }
+    return status;
+}
+
 enum k2_status k2_table_verify(struct k2_table_place *place, struct k2_engine *engine,
                                const struct k2_table *table, struct k2_verify_result *result,
                                struct k2_error *error)
@@ -283,6 +303,9 @@ enum k2_status k2_table_verify(struct k2_table_place *place, struct k2_engine *e
     enum k2_status status = k2_export_state(engine, place->table.metadata, &result->snapshot,
                                             &has_range, &self.selection, error);
     self.selection.snapshot = result->snapshot;
+    if (status == K2_OK) {
+        status = leave_out_kept(&self, result, error);
+    }
     if (status == K2_OK) {
         status = prepare(&self, error);
     }

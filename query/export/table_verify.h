@@ -13,6 +13,8 @@ struct k2_verify_result {
     bool same;
     uint64_t snapshot; // of the store, that the table says to have
     uint64_t table_rows, store_rows, files;
+    bool has_kept; // days up to this one are not compared: retention has dropped rows of the store
+    int32_t kept_day;
     uint64_t checksum[2];                 // of the table
     char difference[K2_DIFFERENCE_BYTES]; // the first one, if not the same
 };

@@ -3,6 +3,7 @@ import csv
 import json
 import os
 import subprocess
+import time
 import zipfile
 from decimal import Decimal
 
@@ -344,3 +345,45 @@ def test_corrections_and_deletes(tmp_path):
     export(store, warehouse)
     assert len(same_rows(warehouse, store, "trades", *JSON_NAMES)) == 302
     assert care(store, warehouse, "compact")["ok"] and care(store, warehouse, "verify")["ok"]
+
+
+def test_retention_is_followed_when_asked(tmp_path):
+    """What the store drops stays in the table, which then is compared from the next day on, or goes from it."""
+    store, warehouse = f"{tmp_path}/data", f"{tmp_path}/warehouse"
+    day, now = 86400, int(time.time())
+
+    def put(days, sequence):
+        with open(f"{tmp_path}/rows.csv", "w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(["exchange", "symbol", "timestamp", "sequence", "price", "quantity"])
+            out.writerows(["X", "A", (now - back * day + 3600 + at) * 10**9, sequence + at, at, 1] for back in days for at in range(50))
+        load(store, "trades", [f"{tmp_path}/rows.csv"])
+
+    def rows():
+        return readers.table(warehouse, "trades").scan().to_arrow().num_rows
+
+    put(range(10), 0)
+    export(store, warehouse)
+    k2("policy", "--data", store, "--table", "trades", "--retention", "5d")
+    k2("retain", "--data", store)
+    put([1], 1000)
+    left = len(told(store, "trades"))
+    assert left == 350  # of ten days six, and another 50 rows
+    assert export(store, warehouse)["trades"]["rows_added"] == 50
+    assert rows() == 550
+    kept = care(store, warehouse, "verify")
+    assert kept["ok"] and kept["compared_from"] and kept["rows"] == kept["store_rows"] < left
+    older = export(store, warehouse, "--retention", "follow", "--as-of", "1")["trades"]
+    assert older["rows_added"] == 0 and rows() == 550
+    export(store, warehouse, "--retention", "follow")
+    assert rows() == left
+    followed = care(store, warehouse, "verify")
+    assert followed["ok"] and followed["rows"] == left and "compared_from" not in followed
+    before = readers.table(warehouse, "trades").metadata.current_snapshot_id
+    export(store, warehouse)
+    assert readers.table(warehouse, "trades").metadata.current_snapshot_id == before
+    k2("policy", "--data", store, "--table", "trades", "--retention", "3d")
+    k2("retain", "--data", store)
+    export(store, warehouse)  # the table says that it follows
+    assert rows() == len(told(store, "trades")) < left
+    assert care(store, warehouse, "verify")["ok"]
