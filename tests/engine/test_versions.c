@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include "engine/level_work.h"
 #include "engine/policy.h"
 #include "engine/repair.h"
+#include "engine/retain.h"
 #include "engine/rewrite_versions.h"
 #include "engine/shown_rows.h"
 #include "engine/snapshot.h"
@@ -233,25 +235,65 @@ static void make_history(struct test_store *store, int64_t count, int64_t *rows)
     }
 }
 
+static void repair(struct test_store *store)
+{
+    const struct k2_repair_options options = {.from_segments = true};
+    struct k2_repair_report report;
+    k2_row_batch_destroy(store->batch);
+    store->batch = NULL;
+    k2_engine_close(store->engine);
+    store->engine = NULL;
+    assert_int_equal(k2_repair(store->folder, &options, &report, NULL), K2_OK);
+    assert_int_equal(report.lost, 0);
+    test_store_reopen(store, K2_ENGINE_WRITE);
+}
+
+// The file of the first commits stays, for a row of `_log`, and no rewrite that is left has it
+// among its inputs.
+static void what_was_dropped_stays_away_through_repairs(void **state)
+{
+    (void)state;
+    struct test_store store;
+    const struct test_trade trades[] = {{"A", 5, 1, 1, 1}, {"A", 500, 2, 2, 1}};
+    struct k2_commit_outcome outcome;
+    struct k2_retain_report report;
+    struct k2_policy policy = {.retention_ns = 1000};
+    test_store_open(&store);
+    set_rule(&store, K2_KEEP_FIRST); // the row of `_log`
+    for (size_t i = 0; i < 2; i++) {
+        (void)test_store_commit(&store, &trades[i], 1, K2_NUMBERING_SPARSE, &outcome);
+    }
+    test_store_reopen(&store, K2_ENGINE_WRITE);
+    const struct k2_level_request sort = {.effort = K2_EFFORT_SORTED};
+    struct k2_rewrite_report sorted;
+    bool done;
+    assert_int_equal(k2_level_step(store.engine, store.table, &sort, &done, &sorted, NULL), K2_OK);
+    assert_true(done);
+    repair(&store);
+    assert_int_equal(k2_policy_set(store.engine, store.table, &policy, NULL), K2_OK);
+    assert_int_equal(k2_retain(store.engine, store.table, 1100, false, &report, NULL), K2_OK);
+    assert_int_equal(report.rows_old, 1);
+    for (int turn = 0; turn < 2; turn++) {
+        char *shown = test_store_rows(&store, 0);
+        assert_string_equal(shown, "A 500 2 2 1;");
+        k2_free(shown);
+        repair(&store);
+    }
+    test_store_close(&store);
+}
+
 static void a_lost_index_does_not_change_what_snapshots_show(void **state)
 {
     (void)state;
     struct test_store store;
     int64_t rows[SNAPSHOTS + 1] = {0}, counted_rows[SNAPSHOTS];
-    const struct k2_repair_options options = {.from_segments = true};
-    struct k2_repair_report report;
     test_store_open(&store);
     make_history(&store, SNAPSHOTS, rows);
     for (int turn = 0; turn < 2; turn++) {
         for (uint64_t i = 1; i <= SNAPSHOTS; i++) {
             assert_int_equal(told(&store, i), rows[i]);
         }
-        k2_row_batch_destroy(store.batch);
-        store.batch = NULL;
-        k2_engine_close(store.engine);
-        store.engine = NULL;
-        assert_int_equal(k2_repair(store.folder, &options, &report, NULL), K2_OK);
-        test_store_reopen(&store, K2_ENGINE_WRITE);
+        repair(&store);
     }
     assert_int_equal(
         k2_shown_rows_count(store.engine, store.table, 1, SNAPSHOTS, counted_rows, NULL), K2_OK);
@@ -282,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rewrite_says_only_what_it_knows),
         cmocka_unit_test(a_number_tells_a_duplicate_and_a_key_tells_a_correction),
+        cmocka_unit_test(what_was_dropped_stays_away_through_repairs),
         cmocka_unit_test(a_lost_index_does_not_change_what_snapshots_show),
         cmocka_unit_test(counting_survives_every_failed_allocation),
     };
