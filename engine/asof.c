@@ -405,7 +405,17 @@ static void gather_values(const struct k2_asof *self, size_t column, const struc
                           int64_t *values)
 {
     const struct k2_asof_last *last = &self->last;
-    for (size_t i = self->gathered; i < self->row_count; i++) {
+    size_t i = self->gathered;
+    if (self->by_instrument) { // rows at hand follow those that are kept
+        for (; i < self->row_count && self->rows[i] == K2_ASOF_NO_ROW; i++) {
+            values[i] = last->values[column];
+        }
+        for (; i < self->row_count; i++) {
+            values[i] = from->values[self->rows[i]];
+        }
+        return;
+    }
+    for (; i < self->row_count; i++) {
         int32_t row = self->rows[i];
         values[i] = row != K2_ASOF_NO_ROW
                         ? from->values[row]

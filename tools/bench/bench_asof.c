@@ -135,9 +135,12 @@ int main(int argument_count, char **arguments)
     need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
     add_rows(db, "trades", trade_columns, trades, 1000 * (int64_t)ratio, 7);
     add_rows(db, "quotes", quote_columns, trades * ratio, 1000, 99);
-    struct k2_compact_report report;
-    need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
-         &error);
+    // The first one sorts what was committed, the second one merges what lies sorted then.
+    for (int turn = 0; turn < 2; turn++) {
+        struct k2_compact_report report;
+        need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+             &error);
+    }
     for (int turn = 0; turn < 3; turn++) {
         measure(db, "as-of join, by instrument", K2_CURSOR_STORED);
         if (turn == 0)
