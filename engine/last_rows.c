@@ -207,10 +207,30 @@ static enum k2_status see_entry(struct finder *self, size_t group_index,
     return status;
 }
 
+// Has every instrument that the group can have a row behind all of the group's?
+static bool is_settled(const struct finder *self, const struct k2_plan_group *group)
+{
+    const struct k2_group_set *set = self->set;
+    for (uint64_t id = group->instrument_min; id <= group->instrument_max; id++) {
+        uint32_t number = id < set->number_capacity ? set->numbers[id] : 0;
+        if (number == 0 || number > self->candidate_count) {
+            return false;
+        }
+        const struct candidate *best = &self->candidates[number - 1];
+        if (!self->done[number - 1] && (!best->found || best->time_ns <= group->time_max_ns)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum k2_status see_group(struct finder *self, size_t group_index,
                                 const struct k2_scan_span *span, struct k2_error *error)
 {
     struct k2_group_cursor *cursor;
+    if (is_settled(self, &self->set->plan.groups[group_index])) {
+        return K2_OK;
+    }
     enum k2_status status = k2_group_set_cursor(self->set, group_index, &cursor, error);
     if (status == K2_OK) {
         status = k2_group_set_wanted(self->set, cursor, error);
