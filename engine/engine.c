@@ -40,6 +40,22 @@ void k2_engine_segment_path(const struct k2_engine *engine, uint64_t segment_id,
     }
 }
 
+const char *k2_engine_segment_suffix(const char *name, uint64_t *segment_id)
+{
+    enum { DIGITS = 16 };
+    static const char digits[] = "0123456789abcdef";
+    uint64_t id = 0;
+    for (size_t i = 0; i < DIGITS; i++) {
+        const char *digit = name[i] == '\0' ? NULL : strchr(digits, name[i]);
+        if (digit == NULL) {
+            return NULL;
+        }
+        id = id << 4 | (uint64_t)(digit - digits);
+    }
+    *segment_id = id;
+    return name + DIGITS;
+}
+
 // Is there something at the path? What may not be looked at is not taken for absent.
 static enum k2_status look_at(const char *path, bool *exists, struct stat *about,
                               struct k2_error *error)

@@ -114,6 +114,9 @@ enum { K2_PATH_BYTES = 4096 };
 void k2_engine_segment_path(const struct k2_engine *engine, uint64_t segment_id, const char *suffix,
                             char path[K2_PATH_BYTES]);
 
+// What stands behind the segment's number in the name of such a file; NULL: it is none.
+const char *k2_engine_segment_suffix(const char *name, uint64_t *segment_id);
+
 // The instruments given since the last commit go into the index with `txn`; what follows a
 // successful commit is k2_instruments_committed.
 K2_MUST_CHECK enum k2_status k2_instruments_store(struct k2_engine *engine,

@@ -14,24 +14,13 @@
 static enum k2_status is_named(struct k2_store_txn *txn, const char *name, bool *named,
                                uint64_t *segment_id, struct k2_error *error)
 {
-    enum { DIGITS = 16 };
-    static const char digits[] = "0123456789abcdef";
-    uint64_t id = 0;
-    size_t end = 0;
     *named = false;
     *segment_id = 0;
-    for (const char *digit;
-         end < DIGITS && name[end] != '\0' && (digit = strchr(digits, name[end])) != NULL; end++) {
-        id = id << 4 | (uint64_t)(digit - digits);
-    }
-    if (end != DIGITS) {
+    const char *suffix = k2_engine_segment_suffix(name, segment_id);
+    if (suffix == NULL || strcmp(suffix, ".k2s") != 0) {
         return K2_OK;
     }
-    *segment_id = id;
-    if (strcmp(name + end, ".k2s") != 0) {
-        return K2_OK;
-    }
-    struct k2_index_key key = k2_index_key_id(id, 8);
+    struct k2_index_key key = k2_index_key_id(*segment_id, 8);
     struct k2_slice value;
     return k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), named, &value, error);
 }

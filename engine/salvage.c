@@ -71,11 +71,10 @@ static enum k2_status list_segments(struct k2_salvage *salvage, struct k2_error 
     }
     enum k2_status status = K2_OK;
     for (struct dirent *entry; status == K2_OK && (entry = readdir(folder)) != NULL;) {
-        unsigned long long id;
-        int end = 0;
+        uint64_t id = 0;
         struct stat file;
-        if (sscanf(entry->d_name, "%16llx%n", &id, &end) != 1 || end != 16 ||
-            strcmp(entry->d_name + end, ".k2s") != 0) {
+        const char *suffix = k2_engine_segment_suffix(entry->d_name, &id);
+        if (suffix == NULL || strcmp(suffix, ".k2s") != 0) {
             continue;
         }
         if (fstatat(dirfd(folder), entry->d_name, &file, 0) != 0) {

@@ -187,7 +187,7 @@ static void judge(struct world *world, visit *go, const char *what)
             (void)printf("%s: %s\n", what, error.text);
             (void)fflush(stdout);
         }
-        _exit((int)outcome);
+        test_leave((int)outcome);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -49,7 +49,7 @@ static bool work_in_child(const char *path, struct workload_journal *journal, si
         if (status != K2_OK) {
             (void)fprintf(stderr, "step %zu: %s\n", atomic_load(&journal->done), error.text);
         }
-        _exit(status == K2_OK ? 0 : 1);
+        test_leave(status == K2_OK ? 0 : 1);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -43,7 +43,7 @@ static bool work_in_child(const char *path, struct workload_journal *journal, lo
             status = workload_step(&engine, path, journal, NULL);
         }
         k2_engine_close(engine);
-        _exit(status == K2_OK ? 0 : 1);
+        test_leave(status == K2_OK ? 0 : 1);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);

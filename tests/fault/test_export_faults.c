@@ -110,7 +110,7 @@ static bool export_in_child(struct fixture *fixture, long operations)
         if (status != K2_OK) {
             (void)fprintf(stderr, "child: %s\n", error.text);
         }
-        _exit(status == K2_OK ? 0 : 1);
+        test_leave(status == K2_OK ? 0 : 1);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);

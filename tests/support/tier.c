@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 bool test_is_torture(void)
 {
@@ -61,4 +62,13 @@ uint64_t test_random(uint64_t *state)
 uint64_t test_random_below(uint64_t *state, uint64_t bound)
 {
     return test_random(state) % bound;
+}
+
+void test_leave(int code)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    _exit(code);
+#else
+    exit(code);
+#endif
 }

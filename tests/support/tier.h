@@ -26,3 +26,6 @@ uint64_t test_random(uint64_t *state);
 uint64_t test_random_below(uint64_t *state, uint64_t bound);
 
 int64_t test_now_ns(void); // monotonic
+
+// Ends a child of a test. Coverage is written then; leaks are not looked for, which takes long.
+_Noreturn void test_leave(int code);
