@@ -15,6 +15,7 @@ enum {
     URL_BYTES = 8 << 10,
     HEADERS = 5,
     ANSWER_SECONDS = 120, // to a commit: catalogs write files before they answer
+    LOOK_SECONDS = 30,    // to what only reads
     TOKEN_SECONDS = 3600, // a token lives so long unless the service says
     TOKEN_SPARE_SECONDS = 60,
 };
@@ -157,7 +158,7 @@ static enum k2_status send_once(struct rest_catalog *self, const struct request 
         .has_body = request->content_type != NULL,
         .body = request->body,
         .answer_ceiling_bytes = answer_ceiling_bytes,
-        .silent_seconds = ANSWER_SECONDS,
+        .silent_seconds = strcmp(request->method, "GET") == 0 ? LOOK_SECONDS : ANSWER_SECONDS,
     };
     return k2_http_exchange_run(self->exchange, &call, answer, error);
 }

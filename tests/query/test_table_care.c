@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -23,6 +24,12 @@ enum {
     MOST_FILES_OF_A_DAY = 80,
     MOST_MANIFESTS = 130,
     ROWS_OF_A_MINUTE = 3,
+    MOST_METADATA_BYTES = 256 << 10, // of the metadata file
+    MOST_OBJECTS = 800,              // manifests, lists and metadata files below `metadata`
+};
+
+struct sizes {
+    size_t files, manifests, snapshots, metadata_bytes, objects;
 };
 
 struct table {
@@ -77,23 +84,55 @@ static void verify(struct test_store *store, struct table *table, long minute)
     }
 }
 
-static void check_sizes(struct table *table, long minute)
+static enum k2_status count_object(void *context, const struct k2_object_info *object,
+                                   struct k2_error *error)
+{
+    size_t *count = context;
+    (void)error;
+    *count += strstr(object->location, "/metadata/") != NULL;
+    return K2_OK;
+}
+
+static size_t larger(size_t left, size_t right)
+{
+    return left > right ? left : right;
+}
+
+// Keeps the largest sizes seen in `most`.
+static void check_sizes(struct table *table, long minute, struct sizes *most)
 {
     struct k2_iceberg_entries entries = {0};
     struct k2_iceberg_manifests manifests = {0};
     struct k2_iceberg_snapshot current;
+    struct k2_buffer text;
     struct k2_error error = {0};
+    struct k2_object_store *files = table->place.store;
     const struct k2_iceberg_metadata *metadata = table->place.table.metadata;
+    size_t objects = 0;
     assert_int_equal(k2_table_files(&table->place, &entries, &error), K2_OK);
     assert_true(k2_iceberg_current_snapshot(metadata, &current));
-    assert_int_equal(
-        k2_table_manifests(table->place.store, current.manifest_list, &manifests, &error), K2_OK);
+    assert_int_equal(k2_table_manifests(files, current.manifest_list, &manifests, &error), K2_OK);
+    assert_int_equal(files->class->list(files->self, k2_iceberg_location(metadata), count_object,
+                                        &objects, &error),
+                     K2_OK);
+    k2_buffer_init(&text, 16 << 20);
+    k2_iceberg_metadata_put(metadata, &text);
+    struct sizes now = {entries.count, manifests.count, k2_iceberg_snapshot_count(metadata),
+                        text.size_bytes, objects};
     size_t days = (size_t)(minute / MINUTES_OF_A_DAY) + 2; // some rows come for the day before
-    if (entries.count > days * MOST_FILES_OF_A_DAY || manifests.count > MOST_MANIFESTS ||
-        k2_iceberg_snapshot_count(metadata) > KEPT_SNAPSHOTS + 2 * CARE_MINUTES) {
-        fail_msg("minute %ld: %zu files, %zu manifests, %zu snapshots", minute, entries.count,
-                 manifests.count, k2_iceberg_snapshot_count(metadata));
+    if (now.files > days * MOST_FILES_OF_A_DAY || now.manifests > MOST_MANIFESTS ||
+        now.snapshots > KEPT_SNAPSHOTS + 2 * CARE_MINUTES ||
+        now.metadata_bytes > MOST_METADATA_BYTES || now.objects > MOST_OBJECTS) {
+        fail_msg("minute %ld: %zu files, %zu manifests, %zu snapshots, %zu bytes of metadata, "
+                 "%zu objects",
+                 minute, now.files, now.manifests, now.snapshots, now.metadata_bytes, now.objects);
     }
+    most->files = larger(most->files, now.files);
+    most->manifests = larger(most->manifests, now.manifests);
+    most->snapshots = larger(most->snapshots, now.snapshots);
+    most->metadata_bytes = larger(most->metadata_bytes, now.metadata_bytes);
+    most->objects = larger(most->objects, now.objects);
+    k2_buffer_deinit(&text);
     k2_iceberg_entries_deinit(&entries);
     k2_iceberg_manifests_deinit(&manifests);
 }
@@ -118,6 +157,7 @@ static void a_table_stays_small_and_equal(void **state)
     (void)state;
     struct test_store store;
     char folder[TEST_PATH_BYTES];
+    struct sizes most = {0};
     long minutes = test_is_torture() ? 30 * MINUTES_OF_A_DAY : 240;
     test_store_open(&store);
     test_folder_make(folder);
@@ -134,7 +174,7 @@ static void a_table_stays_small_and_equal(void **state)
             struct table table;
             open_table(&table, folder);
             care(&store, &table);
-            check_sizes(&table, minute);
+            check_sizes(&table, minute, &most);
             if (minute % (8 * CARE_MINUTES) == 0 || !test_is_torture()) {
                 verify(&store, &table, minute);
             }
@@ -142,6 +182,9 @@ static void a_table_stays_small_and_equal(void **state)
         }
     }
     exported_table_check(store.engine, folder, false, "at the end");
+    printf("# %ld exports: at most %zu files, %zu manifests, %zu snapshots, %zu bytes of metadata, "
+           "%zu objects beside the data\n",
+           minutes, most.files, most.manifests, most.snapshots, most.metadata_bytes, most.objects);
     test_store_close(&store);
     test_folder_remove(folder);
 }

@@ -98,9 +98,12 @@ class Proxy:
                 upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
                 headers = {name: value for name, value in self.headers.items()
                            if name.lower() not in ("connection",)}
+                begun = time.monotonic()
                 upstream.request(self.command, self.path, body, headers)
                 answer = upstream.getresponse()
                 data = answer.read()
+                if time.monotonic() - begun > 10:
+                    print(f"slow: {self.command} {self.path} took {time.monotonic() - begun:.0f} s")
                 proxy.after()
                 if fault == "reset after":
                     self.connection.close()
@@ -166,7 +169,7 @@ class Store:
         if kill_after is not None:
             time.sleep(kill_after)
             child.send_signal(signal.SIGKILL)
-        output, self.errors = child.communicate(timeout=120)
+        output, self.errors = child.communicate(timeout=300)
         assert child.returncode in (0, 1, 5, -signal.SIGKILL), self.errors
         return json.loads(output)[0] if child.returncode == 0 else None
 
