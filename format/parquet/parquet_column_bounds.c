@@ -92,6 +92,14 @@ static enum k2_status page_text_range(struct k2_parquet_column *column, struct t
         }
         return K2_OK;
     }
+    uint32_t difference = 0;
+    for (size_t i = 0; i < column->page_values; i++) {
+        difference |= column->entries[i] ^ column->entries[0];
+    }
+    if (difference == 0) { // one text
+        widen_text(range, k2_parquet_dictionary_entry(&column->dictionary, column->entries[0]));
+        return K2_OK;
+    }
     if (column->seen_room < column->dictionary.entry_room) {
         uint8_t *seen = k2_realloc(column->seen, column->dictionary.entry_room, sizeof *seen);
         if (seen == NULL) {

@@ -29,37 +29,69 @@ static uint64_t common_factor(const int64_t *values, size_t count)
     return factor;
 }
 
+static enum k2_parquet_lookup find_sample(struct k2_parquet_column *column, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        enum k2_parquet_lookup lookup = k2_parquet_dictionary_find_u64(
+            &column->dictionary, (uint64_t)column->values[i], &column->scratch->entries[i]);
+        if (lookup != K2_PARQUET_FOUND && lookup != K2_PARQUET_ADDED) {
+            return lookup;
+        }
+    }
+    return K2_PARQUET_FOUND;
+}
+
+// What zstd makes of the bytes.
+static size_t packed_size(struct k2_parquet_column *column, struct k2_slice bytes)
+{
+    struct k2_buffer *packed = &column->scratch->packed;
+    k2_buffer_clear(packed);
+    k2_zstd_compress(column->scratch->compressor, bytes, packed);
+    return packed->size_bytes;
+}
+
+// Distinct values with a large factor in common, such as times of milliseconds as nanoseconds: a
+// dictionary may be larger than the values, whose bytes are much alike.
+static bool is_smaller_plain(struct k2_parquet_column *column, size_t count)
+{
+    struct k2_buffer *runs = &column->scratch->text;
+    struct k2_slice values = {(const uint8_t *)column->values, count * sizeof *column->values};
+    k2_buffer_clear(runs);
+    k2_parquet_put_runs(runs, column->scratch->entries, count, k2_parquet_entry_bits(column));
+    size_t plain = packed_size(column, values);
+    size_t by_dictionary = packed_size(column, k2_buffer_slice(&column->dictionary.plain)) +
+                           packed_size(column, k2_buffer_slice(runs));
+    return plain < by_dictionary;
+}
+
 // Times, ids and counters are near to their neighbours; prices and quantities, multiples of a large
 // number, come again.
 static enum k2_parquet_lookup choose(struct k2_parquet_column *column)
 {
-    const int64_t *values = column->values;
     size_t count = column->page_values < SAMPLE ? column->page_values : SAMPLE;
-    size_t width = k2_parquet_width_bytes(column);
     column->way = K2_PARQUET_BY_DICTIONARY;
     if (column->field->type != K2_PARQUET_INT64) {
         return K2_PARQUET_FOUND;
     }
-    for (size_t i = 0; i < count; i++) {
-        uint32_t entry;
-        enum k2_parquet_lookup lookup =
-            k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)values[i], &entry);
-        if (lookup == K2_PARQUET_NO_MEMORY) {
-            return lookup;
-        }
-    }
+    enum k2_parquet_lookup lookup = find_sample(column, count);
     size_t distinct = column->dictionary.entry_count;
-    if (distinct * FEW <= count || common_factor(values, count) > MOST_FACTOR) {
-        return K2_PARQUET_FOUND;
+    if (lookup != K2_PARQUET_FOUND || distinct * FEW <= count) {
+        return lookup;
     }
-    struct k2_buffer *packed = &column->scratch->packed;
-    k2_buffer_clear(packed);
-    k2_parquet_delta_put(packed, values, count);
-    if (packed->failed) {
+    if (common_factor(column->values, count) > MOST_FACTOR) {
+        column->way = is_smaller_plain(column, count) ? K2_PARQUET_AS_PLAIN : column->way;
+    } else {
+        struct k2_buffer *packed = &column->scratch->packed;
+        k2_buffer_clear(packed);
+        k2_parquet_delta_put(packed, column->values, count);
+        size_t by_dictionary =
+            distinct * k2_parquet_width_bytes(column) + count * k2_parquet_entry_bits(column) / 8;
+        column->way = packed->size_bytes < by_dictionary ? K2_PARQUET_AS_DELTAS : column->way;
+    }
+    if (column->scratch->packed.failed || column->scratch->text.failed) {
         return K2_PARQUET_NO_MEMORY;
     }
-    if (packed->size_bytes < distinct * width + count * k2_parquet_entry_bits(column) / 8) {
-        column->way = K2_PARQUET_AS_DELTAS;
+    if (column->way != K2_PARQUET_BY_DICTIONARY) {
         k2_parquet_dictionary_clear(&column->dictionary);
     }
     return K2_PARQUET_FOUND;
