@@ -58,7 +58,7 @@ for query in json.load(sys.stdin):
 def spark(home, lake, *statements):
     done = subprocess.run([f"{home}/bin/python", "-c", SPARK, home, lake.catalog.url, lake.bucket],
                           input=json.dumps(statements), capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, [line[:500] for line in done.stderr.splitlines() if "Exception" in line or "Error" in line]
     return [json.loads(line[line.index("=[") + 1:]) for line in done.stdout.splitlines() if "=[" in line]
 
 
