@@ -8,6 +8,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from decimal import Decimal
 
 import pytest
@@ -79,23 +80,21 @@ def java(lake, queries):
 
 
 class Postgres:
-    """A cluster of its own in `folder`; it does not run as root."""
+    """A cluster of its own; it does not run as root, and pytest closes its folders to others."""
 
     def __init__(self, folder):
         programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if not programs:
             missing("PostgreSQL is not installed (Debian: postgresql)")
         (self.port,) = free_ports(1)
-        home, self.become = f"{folder}/postgres", []
-        os.mkdir(home)
+        home, self.become = tempfile.mkdtemp(prefix="k2-postgres-"), []
+        self.home = home
         if os.getuid() == 0:
             try:
                 user = pwd.getpwnam("postgres")
             except KeyError:
                 missing("there is no user postgres")
             os.chown(home, user.pw_uid, user.pw_gid)
-            for parent in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):
-                os.chmod(parent, 0o755)
             self.become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         subprocess.run([*self.become, f"{programs[-1]}/initdb", "-D", home, "-A", "trust", "-U", "postgres"],
                        check=True, capture_output=True, timeout=60, cwd="/")
@@ -114,6 +113,7 @@ class Lake:
         if shutil.which("go") is None:
             missing("go is not installed, versitygw can not be built")
         postgres = Postgres(str(folder))
+        self.home = postgres.home
         processes.append(postgres.process)
         (port,) = free_ports(1)
         self.bucket = f"http://127.0.0.1:{port}"
@@ -140,9 +140,11 @@ class Lake:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
     processes = []
-    yield Lake(tmp_path_factory.mktemp("engines"), processes)
+    lake = Lake(tmp_path_factory.mktemp("engines"), processes)
+    yield lake
     for process in processes:
         process.end(signal.SIGKILL)
+    shutil.rmtree(lake.home, ignore_errors=True)
 
 
 def numbers(row):
