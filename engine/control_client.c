@@ -114,6 +114,7 @@ enum k2_status k2_control_ask(const char *data_path, const char *name, const cha
         status = send_request(peer, name, arguments, argument_count, error);
     }
     while (status == K2_OK && *reached && !answer.last) {
+        // cppcheck-suppress legacyUninitvar; `used` bytes are there
         char *end = memchr(line, '\n', used);
         if (end == NULL) {
             ssize_t size = used < line_ceiling_bytes

@@ -373,7 +373,6 @@ static enum k2_status read_segment(struct k2_salvage *salvage, struct k2_salvage
     if (status == K2_BAD_REQUEST) { // of a newer format: not for this program to judge
         return status;
     }
-    status = K2_OK;
     if (segment->size_bytes < K2_SEGMENT_ALIGNMENT) {
         return segment->size_bytes == 0 || add_bare(salvage, segment->id, 0, segment->size_bytes)
                    ? K2_OK

@@ -338,6 +338,7 @@ bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale 
     if (tree->root_table != 0) {
         root_bits = read_root(tree->root_table, bits, size_bytes, root);
     }
+    // cppcheck-suppress legacyUninitvar; read_root has filled it where it is taken
     if (root_bits == 0 || !open_walk(&walk, tree, tree->root_table != 0 ? root : bits, root_bits,
                                      bits, size_bytes, count)) {
         return false;

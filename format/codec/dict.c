@@ -64,6 +64,7 @@ static void sort_distinct(struct k2_block_plan *plan)
         rank[origin[i]] = i;
     }
     for (size_t i = 0; i < plan->count; i++) {
+        // cppcheck-suppress uninitvar; a code is below distinct_count, up to which ranks are set
         plan->codes[i] = rank[plan->codes[i]];
     }
     memset(plan->codes + plan->count, 0, K2_BITPACK_LANES * sizeof plan->codes[0]);
