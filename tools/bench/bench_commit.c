@@ -22,10 +22,10 @@ struct bench {
     int64_t time_ns, sequence;
 };
 
-static double now_us(void)
+static double time_us(clockid_t clock)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(clock, &now);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
@@ -74,11 +74,11 @@ static double commit(struct bench *bench)
     struct k2_commit *commit = NULL;
     struct k2_commit_outcome outcome;
     uint64_t snapshot;
-    double begun = now_us();
+    double begun = time_us(CLOCK_MONOTONIC);
     stop_at(k2_commit_begin(bench->engine, &commit, &error), &error);
     stop_at(k2_commit_add(commit, bench->batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
     stop_at(k2_commit_finish(commit, &snapshot, &error), &error);
-    return now_us() - begun;
+    return time_us(CLOCK_MONOTONIC) - begun;
 }
 
 static int compare(const void *left, const void *right)
@@ -116,21 +116,24 @@ static void small_commits(struct bench *bench)
     }
     if (times != NULL) {
         qsort(times, SMALL_COMMITS, sizeof *times, compare);
-        (void)printf("commit of %d rows, fsynced\tp50 %.0f us, p99 %.0f us\n", SMALL_ROWS,
-                     times[SMALL_COMMITS / 2], times[SMALL_COMMITS * 99 / 100]);
+        (void)printf("commit of %d rows, fsynced\tp50 %.0f us, p99 %.0f us\tp50 <= 600 us\n",
+                     SMALL_ROWS, times[SMALL_COMMITS / 2], times[SMALL_COMMITS * 99 / 100]);
     }
     k2_free(times);
 }
 
 static void large_commits(struct bench *bench)
 {
-    double spent_us = 0;
+    double spent_us = 0, busy_us = 0, rows = (double)LARGE_COMMITS * K2_GROUP_ROWS;
     for (size_t i = 0; i < LARGE_COMMITS; i++) {
         fill(bench, K2_GROUP_ROWS);
+        double begun_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
         spent_us += commit(bench);
+        busy_us += time_us(CLOCK_PROCESS_CPUTIME_ID) - begun_us;
     }
-    (void)printf("append, encoded, fsynced every %d rows\t%.2f M rows/s\n", K2_GROUP_ROWS,
-                 (double)LARGE_COMMITS * K2_GROUP_ROWS / spent_us);
+    (void)printf("append, encoded, fsynced every %d rows\t%.2f M rows/s, %.2f M by processor time"
+                 "\t>= 8 M\n",
+                 K2_GROUP_ROWS, rows / spent_us, rows / busy_us);
 }
 
 static void snapshots(struct bench *bench)
@@ -140,10 +143,10 @@ static void snapshots(struct bench *bench)
         struct k2_snapshot snapshot;
         struct k2_error error;
         bool found;
-        double begun = now_us();
+        double begun = time_us(CLOCK_MONOTONIC);
         stop_at(k2_snapshot_get(bench->engine, ids[i], &found, &snapshot, &error), &error);
         (void)printf("open snapshot %llu of %d\t%.1f us\n", (unsigned long long)ids[i],
-                     SMALL_COMMITS + LARGE_COMMITS, now_us() - begun);
+                     SMALL_COMMITS + LARGE_COMMITS, time_us(CLOCK_MONOTONIC) - begun);
     }
 }
 
