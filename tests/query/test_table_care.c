@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "engine/compact.h"
 #include "format/base/alloc.h"
 #include "format/base/timestamp.h"
 #include "query/export/table_care.h"
@@ -20,6 +21,7 @@
 enum {
     MINUTES_OF_A_DAY = 1440,
     CARE_MINUTES = 30,
+    SORT_MINUTES = 240, // how often the store itself is cared for, as a server's maintenance does
     KEPT_SNAPSHOTS = 60,
     MOST_FILES_OF_A_DAY = 80,
     MOST_MANIFESTS = 130,
@@ -170,6 +172,12 @@ static void a_table_stays_small_and_equal(void **state)
         }
         assert_int_equal(result.rows_added, ROWS_OF_A_MINUTE);
         k2_free(result.metadata);
+        if (minute % SORT_MINUTES == 0) {
+            struct k2_compact_report report;
+            assert_int_equal(k2_compact(store.engine, &(struct k2_compact_options){.full = false},
+                                        &report, &error),
+                             K2_OK);
+        }
         if (minute % CARE_MINUTES == 0) {
             struct table table;
             open_table(&table, folder);
