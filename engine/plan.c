@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,6 +253,7 @@ static enum k2_status map_segments(struct k2_engine *engine, struct k2_store_txn
         struct needed_segment wanted = {.segment_id = plan->groups[i].segment_id};
         const struct needed_segment *segment =
             bsearch(&wanted, list, count, sizeof wanted, compare_segments);
+        assert(segment != NULL); // the list was made of these
         plan->groups[i].map = segment->map;
     }
     plan->is_mapped = true;

@@ -1,5 +1,6 @@
 #include "engine/salvage.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -481,6 +482,7 @@ enum k2_status k2_salvage_bytes(struct k2_salvage *salvage, const struct k2_salv
 {
     const struct k2_salvaged_segment *segment =
         k2_salvage_segment(salvage, group->place.segment_id);
+    assert(segment != NULL); // in which the group was found
     enum k2_status status = map_segment(salvage, segment->id, segment->size_bytes, error);
     if (status == K2_OK) {
         *bytes = (struct k2_slice){salvage->mapped.data + group->place.offset,
