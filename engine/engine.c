@@ -15,13 +15,14 @@
 #include "engine/engine_state.h"
 #include "engine/file_io.h"
 #include "engine/garbage.h"
+#include "engine/group_list.h"
 #include "engine/index_records.h"
 #include "engine/ledger_history.h"
 #include "engine/version_count.h"
 #include "engine/volume.h"
 #include "format/base/alloc.h"
 
-static const char format_version[] = "0.1"; // of the index; another first number is refused
+static const char format_version[] = "0.2"; // of the index; another one is refused
 
 static bool path_of(const struct k2_engine *engine, const char *name, char path[K2_PATH_BYTES])
 {
@@ -239,10 +240,12 @@ static enum k2_status read_meta(struct k2_engine *engine, struct k2_store_txn *t
     if (status != K2_OK || !*found) {
         return status;
     }
-    if (value.size_bytes < 2 || memcmp(value.data, format_version, 2) != 0) {
+    if (!k2_slice_equal(value, k2_slice_of(format_version))) {
         return k2_fail(error, K2_BAD_REQUEST,
-                       "%s: index format %.*s, this program reads %s; use a newer k2", engine->path,
-                       (int)value.size_bytes, (const char *)value.data, format_version);
+                       "%s: index format %.*s, this program reads %s; `k2 repair --from-segments` "
+                       "makes the index again, if the segments are not newer, too",
+                       engine->path, (int)value.size_bytes, (const char *)value.data,
+                       format_version);
     }
     status = k2_store_get(txn, K2_STORE_META, k2_slice_of("store_id"), found, &value, error);
     if (status == K2_OK && (!*found || value.size_bytes != sizeof engine->store_id)) {
@@ -389,6 +392,9 @@ enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum 
     if (status == K2_OK) {
         status = k2_view_cache_create(&self->views, &k2_view_cache_default_limits, error);
     }
+    if (status == K2_OK) {
+        status = k2_group_lists_create(&self->lists, error);
+    }
     char index[K2_PATH_BYTES];
     if (status == K2_OK && mode != K2_ENGINE_READ) {
         status = take_lock(self, error);
@@ -419,6 +425,7 @@ void k2_engine_close(struct k2_engine *engine)
     k2_tail_seal(engine, &engine->tail, engine->broken);
     k2_instruments_close(engine);
     k2_view_cache_destroy(engine->views);
+    k2_group_lists_destroy(engine->lists);
     k2_store_close(engine->store);
     for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
         k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);

@@ -64,6 +64,7 @@ struct k2_engine {
     uint32_t journal_instruments[K2_JOURNAL_KIND_COUNT]; // set at opening
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
+    struct k2_group_lists *lists;              // what plans ask for
     struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
     // Called behind each commit, by its thread, with the places of the tables that got a group and
     // without a lock; NULL: none. Set under `write_lock`.

@@ -7,6 +7,7 @@
 #include "engine/commit_log.h"
 #include "engine/engine_state.h"
 #include "engine/file_io.h"
+#include "engine/group_list.h"
 #include "engine/index_records.h"
 #include "engine/policy.h"
 #include "format/base/alloc.h"
@@ -107,13 +108,23 @@ static enum k2_status first_time(struct k2_store_txn *txn, const struct k2_plan_
     return status;
 }
 
-static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan_request *request,
-                                  struct k2_plan *plan, struct k2_error *error)
+static enum k2_status take_group(const struct k2_plan_request *request, struct k2_plan *plan,
+                                 size_t *room, const struct k2_group_place *place,
+                                 const struct k2_group_record *record, struct k2_error *error)
+{
+    return wants_group(request, record) && wants_instrument(request, record)
+               ? add_group(plan, room, place, record, error)
+               : K2_OK;
+}
+
+// As the index has them.
+static enum k2_status look_up_groups(struct k2_store_txn *txn,
+                                     const struct k2_plan_request *request, int64_t first_ns,
+                                     struct k2_plan *plan, struct k2_error *error)
 {
     struct k2_store_cursor cursor = {0};
-    struct k2_group_place first = {.table = request->table->id};
+    struct k2_group_place first = {.table = request->table->id, .time_min_ns = first_ns};
     size_t room = 0;
-    enum k2_status status = first_time(txn, request, &first.time_min_ns, error);
     struct k2_index_key key = k2_group_key(&first);
     struct k2_group_place last = {
         .table = request->table->id,
@@ -122,10 +133,9 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
         .offset = UINT64_MAX,
     };
     struct k2_index_key end = k2_group_key(&last);
-    if (status == K2_OK) { // a damaged page would hide groups
-        status = k2_store_verify(txn, K2_STORE_GROUP, k2_index_key_slice(&key),
-                                 k2_index_key_slice(&end), error);
-    }
+    // A damaged page would hide groups.
+    enum k2_status status = k2_store_verify(txn, K2_STORE_GROUP, k2_index_key_slice(&key),
+                                            k2_index_key_slice(&end), error);
     if (status == K2_OK) {
         status = k2_store_cursor_open(txn, K2_STORE_GROUP, &cursor, error);
     }
@@ -138,14 +148,37 @@ static enum k2_status list_groups(struct k2_store_txn *txn, const struct k2_plan
         if (place.table != first.table || place.time_min_ns > request->time_max_ns) {
             break;
         }
-        if (wants_group(request, &record) && wants_instrument(request, &record)) {
-            status = add_group(plan, &room, &place, &record, error);
-        }
+        status = take_group(request, plan, &room, &place, &record, error);
         if (status == K2_OK) {
             status = k2_store_next(&cursor, error);
         }
     }
     k2_store_cursor_close(&cursor);
+    return status;
+}
+
+static enum k2_status list_groups(struct k2_engine *engine, struct k2_store_txn *txn,
+                                  const struct k2_plan_request *request, struct k2_plan *plan,
+                                  struct k2_error *error)
+{
+    struct k2_group_list *list = NULL;
+    int64_t first_ns = INT64_MIN;
+    size_t room = 0;
+    enum k2_status status = first_time(txn, request, &first_ns, error);
+    if (status == K2_OK && !request->fresh) {
+        status = k2_group_lists_acquire(engine->lists, txn, request->table->id, &list, error);
+    }
+    if (status != K2_OK || list == NULL) {
+        return status == K2_OK ? look_up_groups(txn, request, first_ns, plan, error) : status;
+    }
+    for (size_t i = k2_group_list_find(list, first_ns);
+         i < list->count && status == K2_OK &&
+         list->groups[i].place.time_min_ns <= request->time_max_ns;
+         i++) {
+        const struct k2_listed_group *group = &list->groups[i];
+        status = take_group(request, plan, &room, &group->place, &group->record, error);
+    }
+    k2_group_lists_release(engine->lists, list);
     return status;
 }
 
@@ -313,7 +346,7 @@ static enum k2_status build(struct k2_engine *engine, const struct k2_plan_reque
         status = k2_policy_check_snapshot(txn, request->table, request->snapshot, INT64_MIN, error);
     }
     if (status == K2_OK) {
-        status = list_groups(txn, request, plan, error);
+        status = list_groups(engine, txn, request, plan, error);
     }
     if (k2_view_cache_sweep_is_due(engine->views)) {
         sweep_cache(engine, txn);
