@@ -266,7 +266,8 @@ static enum k2_status choose_daily(const struct k2_level_state *state, struct k2
             for (size_t j = 0; j < job->input_count; j++) {
                 rows += job->inputs[j].row_count;
             }
-            if (rows >= (uint64_t)job->input_count * K2_GROUP_ROWS / 4 * 3) {
+            if (job->input_count == 1 ||
+                rows >= (uint64_t)job->input_count * K2_GROUP_ROWS / 4 * 3) {
                 job->task = K2_TASK_SETTLE;
             }
             return status;

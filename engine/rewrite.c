@@ -248,6 +248,17 @@ void k2_rewrite_close(struct k2_rewrite *rewrite)
 
 // ---- run
 
+// Windows overlap the border of a day, groups of one often do not.
+static uint16_t level_of(const struct k2_rewrite *self, const struct piece *piece, uint16_t level,
+                         const uint32_t *order, size_t rows)
+{
+    bool over = level == K2_LEVEL_HOURLY;
+    for (size_t i = 0; i < rows && over; i++) {
+        over = piece->batch->keys[order[i]].time_ns < self->options->daily_before_ns;
+    }
+    return over ? K2_LEVEL_DAILY : level;
+}
+
 static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, uint16_t level,
                                   const uint32_t *order, size_t rows, bool last,
                                   struct k2_error *error)
@@ -261,7 +272,7 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
         self->groups = grown;
         self->group_room = room;
     }
-    self->info.level = level;
+    self->info.level = level_of(self, piece, level, order, rows);
     self->info.part = (uint32_t)self->group_count;
     self->info.part_count = last ? self->info.part + 1 : 0; // the last part tells how many
     self->info.inputs = self->inputs.list;
@@ -284,10 +295,6 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
     }
     self->group_count++;
     const struct k2_rewrite_options *options = self->options;
-    // Windows overlap the border of a day, groups of one often do not.
-    if (level == K2_LEVEL_HOURLY && group->record.time_max_ns < options->daily_before_ns) {
-        group->record.level = K2_LEVEL_DAILY;
-    }
     return options->pace == NULL
                ? K2_OK
                : options->pace(options->context, rows, group->record.length_bytes, error);

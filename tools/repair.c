@@ -74,7 +74,7 @@ static void put_line(struct k2_buffer *out, const struct k2_lost *lost, const ch
 static void note(void *context, const struct k2_lost *lost)
 {
     struct losses *losses = context;
-    char first[K2_TIMESTAMP_TEXT_BYTES], last[K2_TIMESTAMP_TEXT_BYTES];
+    char first[K2_TIMESTAMP_TEXT_BYTES + 1] = "", last[K2_TIMESTAMP_TEXT_BYTES + 1] = "";
     k2_timestamp_print(first, lost->first_ns);
     k2_timestamp_print(last, lost->last_ns);
     (losses->json ? put_json : put_line)(&losses->text, lost, lost->has_range ? first : NULL,

@@ -49,7 +49,7 @@ static uint64_t lane_value(const uint8_t *packed, size_t row, size_t lane, unsig
     const uint8_t *word = packed + bit / 64 * K2_BITPACK_WORD_BYTES + lane * 8;
     uint64_t value = loop_load_word(word) >> shift;
     if (shift + width > 64) {
-        value |= loop_load_word(word + K2_BITPACK_WORD_BYTES) << (64 - shift);
+        value |= loop_load_word(word + K2_BITPACK_WORD_BYTES) << ((64 - shift) % 64); // 1 to 63
     }
     return value & mask_of(width);
 }

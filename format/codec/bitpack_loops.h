@@ -87,7 +87,7 @@ static inline void loop_unpack_plain(const uint8_t *packed, size_t count, unsign
         unsigned shift = (unsigned)(bit % 8);
         uint64_t value = loop_load_word(packed + bit / 8) >> shift;
         if (shift + width > 64) {
-            value |= (uint64_t)packed[bit / 8 + 8] << (64 - shift);
+            value |= (uint64_t)packed[bit / 8 + 8] << ((64 - shift) % 64); // 1 to 63
         }
         values[i] = (int64_t)(base + divisor * (value & mask));
     }

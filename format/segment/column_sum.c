@@ -30,7 +30,7 @@ static void add_stats(const struct question *question, const struct k2_column_st
     if (question->sum != NULL) {
         question->sum->sum += stats->sum;
         question->sum->value_count += row_count - null_count;
-    } else if (stats->has_range) {
+    } else if (question->bounds != NULL && stats->has_range) {
         add_bounds(question->bounds, stats->min, stats->max);
     }
 }

@@ -1,5 +1,6 @@
 #include "format/segment/row_group_view.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "format/base/alloc.h"
@@ -29,8 +30,9 @@ static void read_header(struct k2_row_group_view *view, const uint8_t *bytes, st
     view->row_count = k2_read_u32(&reader);
     header->column_count = k2_read_u16(&reader);
     header->table_name_bytes = k2_read_u16(&reader);
-    memcpy(info->store_id, k2_read_bytes(&reader, sizeof info->store_id).data,
-           sizeof info->store_id);
+    struct k2_slice store_id = k2_read_bytes(&reader, sizeof info->store_id);
+    assert(store_id.data != NULL); // the header is there as a whole
+    memcpy(info->store_id, store_id.data, sizeof info->store_id);
     info->segment_id = k2_read_u64(&reader);
     info->offset = k2_read_u64(&reader);
     info->run = k2_read_u64(&reader);

@@ -606,9 +606,10 @@ bool k2_text_chunk_knows(uint8_t encoding)
 enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uint8_t encoding,
                                   struct k2_slice bytes, uint32_t row_count, struct k2_error *error)
 {
-    assert(find_form(encoding) != NULL);
+    const struct form *form = find_form(encoding);
+    assert(form != NULL);
     *chunk = (struct k2_text_chunk){.encoding = encoding};
-    enum k2_status status = find_form(encoding)->open(chunk, bytes, row_count, error);
+    enum k2_status status = form->open(chunk, bytes, row_count, error);
     if (status != K2_OK) {
         k2_text_chunk_close(chunk);
     }
@@ -632,7 +633,9 @@ enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
     if (status != K2_OK) {
         return status;
     }
-    return find_form(chunk->encoding)->decode(chunk, block, row_count, store, *valid, error);
+    const struct form *form = find_form(chunk->encoding);
+    assert(form != NULL); // open has looked
+    return form->decode(chunk, block, row_count, store, *valid, error);
 }
 
 uint32_t k2_text_chunk_block_bytes(const struct k2_text_chunk *chunk, uint32_t block)
