@@ -3,52 +3,21 @@
 // time. Rates are of one core: trades by processor time. Arguments: trades in millions (default 2),
 // quotes for each trade (default 1). The store is made below TMPDIR (else /tmp) and removed at the
 // end.
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "engine/compact.h"
 #include "engine/k2_db.h"
+#include "tools/bench/bench_kit.h"
 
 enum { SYMBOLS = 1000, BATCH = 65000 };
-
-static void need(enum k2_status status, const struct k2_error *error)
-{
-    if (status != K2_OK) {
-        (void)fprintf(stderr, "bench_asof: %s\n", error->text);
-        exit(1);
-    }
-}
-
-static double seconds_of(clockid_t clock)
-{
-    struct timespec time;
-    (void)clock_gettime(clock, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * 0x2545f4914f6cdd1du;
-}
-
-static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-    (void)stat;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 static void commit(struct k2_appender *appender)
 {
     struct k2_error error;
     struct k2_commit_result result;
-    need(k2_appender_commit(appender, &result, &error), &error);
+    bench_need(k2_appender_commit(appender, &result, &error), &error);
 }
 
 // Rows of one table: every symbol's prices walk, times rise.
@@ -58,22 +27,23 @@ static void add_rows(struct k2_db *db, const char *table, const char *const colu
     struct k2_error error;
     struct k2_appender *appender;
     size_t places[4];
-    need(k2_appender_open(&appender, db, table, &error), &error);
+    bench_need(k2_appender_open(&appender, db, table, &error), &error);
     for (size_t i = 0; i < 4 && columns[i] != NULL; i++) {
-        need(k2_appender_column(appender, columns[i], &places[i], &error), &error);
+        bench_need(k2_appender_column(appender, columns[i], &places[i], &error), &error);
     }
     for (size_t row = 0; row < row_count; row++) {
-        uint64_t bits = next_random(&random);
+        uint64_t bits = bench_random(&random);
         // The product of two uniform numbers: few symbols have most rows.
         size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * SYMBOLS >> 20);
         char name[24];
         (void)snprintf(name, sizeof name, "S%05zu", symbol);
         int64_t time_ns =
             1700000000000000000 + (int64_t)row * step_ns + (int64_t)(bits >> 20 & 255);
-        need(k2_appender_row(appender, "SIM", name, time_ns, 0, (int64_t)row, &error), &error);
+        bench_need(k2_appender_row(appender, "SIM", name, time_ns, 0, (int64_t)row, &error),
+                   &error);
         for (size_t i = 0; i < 4 && columns[i] != NULL; i++) {
             int64_t value = (int64_t)(100 + symbol + (bits >> (28 + 4 * i) & 15)) * 1000000;
-            need(k2_appender_value(appender, places[i], value, &error), &error);
+            bench_need(k2_appender_value(appender, places[i], value, &error), &error);
         }
         if (row % BATCH == BATCH - 1) {
             commit(appender);
@@ -100,17 +70,17 @@ static void measure(struct k2_db *db, const char *name, enum k2_cursor_order ord
     struct k2_cursor *cursor;
     size_t total = 0, count = 1;
     int64_t sum = 0;
-    double begun = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    need(k2_cursor_open_asof(&cursor, db, &query, &error), &error);
+    double begun = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    bench_need(k2_cursor_open_asof(&cursor, db, &query, &error), &error);
     while (count > 0) {
-        need(k2_cursor_next(cursor, &count, &error), &error);
+        bench_need(k2_cursor_next(cursor, &count, &error), &error);
         const int64_t *prices = k2_cursor_values(cursor, 2), *bids = k2_cursor_values(cursor, 5);
         for (size_t i = 0; i < count; i++) {
             sum += prices[i] - bids[i];
         }
         total += count;
     }
-    double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun;
+    double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - begun;
     k2_cursor_close(cursor);
     (void)printf("%-32s %8.1f M trades/s  (%zu trades, %.3f s, sum %lld)\n", name,
                  (double)total / seconds / 1e6, total, seconds, (long long)sum);
@@ -125,21 +95,17 @@ int main(int argument_count, char **arguments)
     size_t ratio = argument_count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
     struct k2_error error;
     struct k2_db *db;
-    char path[256];
-    const char *parent = getenv("TMPDIR");
-    (void)snprintf(path, sizeof path, "%s/k2-asof-XXXXXX", parent == NULL ? "/tmp" : parent);
-    if (mkdtemp(path) == NULL) {
-        perror(path);
-        return 1;
-    }
-    need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
+    char path[BENCH_FOLDER_BYTES];
+    bench_make_folder(path);
+    bench_need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
     add_rows(db, "trades", trade_columns, trades, 1000 * (int64_t)ratio, 7);
     add_rows(db, "quotes", quote_columns, trades * ratio, 1000, 99);
     // The first one sorts what was committed, the second one merges what lies sorted then.
     for (int turn = 0; turn < 2; turn++) {
         struct k2_compact_report report;
-        need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
-             &error);
+        bench_need(
+            k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+            &error);
     }
     for (int turn = 0; turn < 3; turn++) {
         measure(db, "as-of join, by instrument", K2_CURSOR_STORED);
@@ -147,6 +113,6 @@ int main(int argument_count, char **arguments)
             measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
     }
     k2_db_close(db);
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    bench_remove_folder(path);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "format/base/alloc.h"
 #include "format/codec/codec.h"
 #include "format/segment/row_group_view.h"
+#include "tools/bench/bench_kit.h"
 
 enum { ROWS = K2_GROUP_ROWS, BLOCKS = ROWS / K2_BLOCK_ROWS };
 
@@ -25,14 +26,6 @@ static void need(bool good, const char *what)
         (void)fprintf(stderr, "bench_codec: %s\n", what);
         exit(1);
     }
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * 0x2545f4914f6cdd1du;
 }
 
 enum column {
@@ -56,7 +49,7 @@ static void simulate(int64_t (*columns)[ROWS])
     int64_t time_ns = 1394665200000000000;
     int64_t price = 37120000000;
     for (size_t i = 0; i < ROWS; i++) {
-        uint64_t bits = next_random(&random);
+        uint64_t bits = bench_random(&random);
         time_ns += (int64_t)(bits % (1 << 28));
         price += ((int64_t)(bits >> 30 & 3) - 1) / 2 * 1000000;
         columns[TIME][i] = time_ns;

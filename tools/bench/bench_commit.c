@@ -10,6 +10,7 @@
 #include "engine/instruments.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
+#include "tools/bench/bench_kit.h"
 
 enum { SMALL_ROWS = 1000, SMALL_COMMITS = 2000, LARGE_COMMITS = 60, SYMBOLS = 1000 };
 
@@ -37,20 +38,12 @@ static void stop_at(enum k2_status status, const struct k2_error *error)
     }
 }
 
-static uint64_t next_random(struct bench *bench)
-{
-    bench->random ^= bench->random << 13;
-    bench->random ^= bench->random >> 7;
-    bench->random ^= bench->random << 17;
-    return bench->random;
-}
-
 static void fill(struct bench *bench, size_t rows)
 {
     struct k2_error error;
     k2_row_batch_clear(bench->batch);
     for (size_t i = 0; i < rows; i++) {
-        uint64_t random = next_random(bench);
+        uint64_t random = bench_random(&bench->random);
         size_t row;
         bench->time_ns += (int64_t)(random >> 44);
         struct k2_row_key key = {

@@ -3,7 +3,6 @@
 // TradeV2. Rates are of one core: rows by processor time. Arguments: rows in millions (default 2),
 // and a word: only what has it in its name is measured.
 // The store is made below TMPDIR (else /tmp) and removed at the end.
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,51 +15,21 @@
 #include "format/base/alloc.h"
 #include "query/export/exporter.h"
 #include "query/range_query.h"
+#include "tools/bench/bench_kit.h"
 
 enum { SYMBOLS = 1000, BATCH = 65000, PIECE_BYTES = 256 << 10, CEILING_BYTES = 1 << 30 };
-
-static void need(enum k2_status status, const struct k2_error *error)
-{
-    if (status != K2_OK) {
-        (void)fprintf(stderr, "bench_export: %s\n", error->text);
-        exit(1);
-    }
-}
-
-static double seconds_of(clockid_t clock)
-{
-    struct timespec time;
-    (void)clock_gettime(clock, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state * 0x2545f4914f6cdd1du;
-}
-
-static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-    (void)stat;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 static void commit(struct k2_appender *appender)
 {
     struct k2_error error;
     struct k2_commit_result result;
-    need(k2_appender_commit(appender, &result, &error), &error);
+    bench_need(k2_appender_commit(appender, &result, &error), &error);
 }
 
 static void set_text(struct k2_appender *appender, size_t column, const char *text)
 {
     struct k2_error error;
-    need(k2_appender_text(appender, column, text, strlen(text), &error), &error);
+    bench_need(k2_appender_text(appender, column, text, strlen(text), &error), &error);
 }
 
 // Times of 30 bits a row, receive times of 18 bits of noise, prices that walk in ticks.
@@ -74,28 +43,29 @@ static void add_rows(struct k2_db *db, size_t row_count)
     uint64_t random = 7;
     int64_t time_ns = 1700000000000000000;
     static int64_t prices[SYMBOLS];
-    need(k2_appender_open(&appender, db, "trades", &error), &error);
+    bench_need(k2_appender_open(&appender, db, "trades", &error), &error);
     for (size_t i = 0; i < 6; i++) {
-        need(k2_appender_column(appender, names[i], &columns[i], &error), &error);
+        bench_need(k2_appender_column(appender, names[i], &columns[i], &error), &error);
     }
     for (size_t row = 0; row < row_count; row++) {
-        uint64_t bits = next_random(&random);
+        uint64_t bits = bench_random(&random);
         // The product of two uniform numbers: few symbols have most rows.
         size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * SYMBOLS >> 20);
         char text[24];
-        time_ns += (int64_t)(next_random(&random) & 0x3fffffff);
+        time_ns += (int64_t)(bench_random(&random) & 0x3fffffff);
         prices[symbol] += (int64_t)(bits >> 20 & 3) - 1;
         (void)snprintf(text, sizeof text, "S%05zu", symbol);
-        need(k2_appender_row(appender, "SIM", text, time_ns, 0, (int64_t)row, &error), &error);
+        bench_need(k2_appender_row(appender, "SIM", text, time_ns, 0, (int64_t)row, &error),
+                   &error);
         int64_t price = (int64_t)(symbol + 1) * 1000000000 + prices[symbol] * 1000000;
-        need(k2_appender_value(appender, columns[0], price, &error), &error);
+        bench_need(k2_appender_value(appender, columns[0], price, &error), &error);
         int64_t quantity = (int64_t)(1 + (bits >> 22 & 255) * (bits >> 30 & 15)) * 100000000;
-        need(k2_appender_value(appender, columns[1], quantity, &error), &error);
+        bench_need(k2_appender_value(appender, columns[1], quantity, &error), &error);
         set_text(appender, columns[2], bits >> 34 & 1 ? "BUY" : "SELL");
         (void)snprintf(text, sizeof text, "%zu", row);
         set_text(appender, columns[3], text);
         int64_t received_ns = time_ns + (int64_t)(bits >> 36 & 0x3ffff);
-        need(k2_appender_value(appender, columns[4], received_ns, &error), &error);
+        bench_need(k2_appender_value(appender, columns[4], received_ns, &error), &error);
         set_text(appender, columns[5], "USD");
         if (row % BATCH == BATCH - 1) {
             commit(appender);
@@ -126,14 +96,14 @@ static void measure(struct k2_engine *engine, const char *name, const char *form
     struct k2_buffer piece;
     size_t bytes = 0;
     k2_buffer_init(&piece, CEILING_BYTES);
-    double begun = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    need(k2_range_query_open(&query, engine, &request, &error), &error);
+    double begun = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    bench_need(k2_range_query_open(&query, engine, &request, &error), &error);
     for (bool done = false; !done;) {
         k2_buffer_clear(&piece);
-        need(k2_range_query_next(query, PIECE_BYTES, &piece, &done, &error), &error);
+        bench_need(k2_range_query_next(query, PIECE_BYTES, &piece, &done, &error), &error);
         bytes += piece.size_bytes;
     }
-    double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun;
+    double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - begun;
     show(name, (double)k2_range_query_summary(query).rows, (double)bytes, seconds);
     k2_range_query_close(query);
     k2_buffer_deinit(&piece);
@@ -150,17 +120,17 @@ static void measure_table(struct k2_engine *engine, const char *parent)
     const struct k2_warehouse_options options = {.warehouse = folder, .create = true};
     struct k2_snapshot newest;
     struct k2_export_result result;
-    double begun = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-    need(k2_snapshot_newest(engine, &newest, &error), &error);
-    need(k2_warehouse_open(&warehouse, &options, &error), &error);
+    double begun = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    bench_need(k2_snapshot_newest(engine, &newest, &error), &error);
+    bench_need(k2_warehouse_open(&warehouse, &options, &error), &error);
     struct k2_export_request request = {.engine = engine,
                                         .warehouse = &warehouse,
                                         .table = k2_engine_table(engine, k2_slice_of("trades")),
                                         .snapshot = newest.id,
                                         .newest = newest.id};
-    need(k2_export_table(&request, &result, &error), &error);
+    bench_need(k2_export_table(&request, &result, &error), &error);
     show("Iceberg table, TradeV2", (double)result.rows_added, (double)result.bytes_added,
-         seconds_of(CLOCK_PROCESS_CPUTIME_ID) - begun);
+         bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - begun);
     k2_free(result.metadata);
     k2_warehouse_close(&warehouse);
 }
@@ -172,18 +142,13 @@ int main(int argument_count, char **arguments)
     size_t rows = (size_t)(argument_count > 1 ? strtoul(arguments[1], NULL, 10) : 2) * 1000000;
     struct k2_error error;
     struct k2_db *db;
-    char path[256];
-    const char *parent = getenv("TMPDIR");
-    (void)snprintf(path, sizeof path, "%s/k2-export-XXXXXX", parent == NULL ? "/tmp" : parent);
-    if (mkdtemp(path) == NULL) {
-        perror(path);
-        return 1;
-    }
-    need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
+    char path[BENCH_FOLDER_BYTES];
+    bench_make_folder(path);
+    bench_need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
     add_rows(db, rows);
     struct k2_compact_report report;
-    need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
-         &error);
+    bench_need(k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+               &error);
     const char *word = argument_count > 2 ? arguments[2] : "";
     if (strstr("Iceberg table, TradeV2", word) != NULL) {
         measure_table(db->engine, path);
@@ -203,6 +168,6 @@ int main(int argument_count, char **arguments)
         }
     }
     k2_db_close(db);
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    bench_remove_folder(path);
     return 0;
 }

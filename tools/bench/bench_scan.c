@@ -8,7 +8,6 @@
 // for sums over the answers, which another program can make from the same rows. A line is
 // WHAT<TAB>FIGURE<TAB>TARGET, the targets being those of an idle machine.
 #include <assert.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "engine/scan.h"
 #include "format/base/alloc.h"
 #include "format/segment/row_group_view.h"
+#include "tools/bench/bench_kit.h"
 
 static const char schema_json[] =
     "{\"type\":\"record\",\"name\":\"Tick\",\"fields\":["
@@ -48,7 +48,7 @@ static const int64_t second_ns = 1000000000;
 enum { TICK = 1000000, LOT = 100000000 }; // of prices and quantities
 
 struct bench {
-    char path[256];
+    char path[BENCH_FOLDER_BYTES];
     struct k2_engine *engine;
     const struct k2_table *table;
     uint64_t random;
@@ -64,14 +64,6 @@ struct bench {
     size_t sample_count;
     FILE *answers; // or NULL
 };
-
-static void need(enum k2_status status, const struct k2_error *error)
-{
-    if (status != K2_OK) {
-        (void)fprintf(stderr, "bench_scan: %s\n", error->text);
-        exit(1);
-    }
-}
 
 // A line of the answer.
 __attribute__((format(printf, 3, 4))) static void say(const char *what, const char *target,
@@ -100,56 +92,23 @@ static void tell(struct bench *bench, const char *name, k2_int128 value)
     }
 }
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec time;
-    (void)clock_gettime(clock, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static uint64_t next_random(struct bench *bench)
-{
-    bench->random ^= bench->random << 13;
-    bench->random ^= bench->random >> 7;
-    bench->random ^= bench->random << 17;
-    return bench->random * 0x2545f4914f6cdd1du;
-}
-
-static void make_folder(char path[256])
-{
-    const char *parent = getenv("TMPDIR");
-    (void)snprintf(path, 256, "%s/k2-bench-XXXXXX", parent == NULL ? "/tmp" : parent);
-    if (mkdtemp(path) == NULL) {
-        perror(path);
-        exit(1);
-    }
-}
-
-static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *walk)
-{
-    (void)stat;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void add_row(struct bench *bench, struct k2_row_batch *batch, int64_t time_ns)
 {
     struct k2_error error;
-    uint64_t bits = next_random(bench);
+    uint64_t bits = bench_random(&bench->random);
     // The product of two uniform numbers: few symbols have most rows.
     size_t symbol = (size_t)((bits & 1023) * (bits >> 10 & 1023) * bench->symbol_count >> 20);
     bench->prices[symbol] += (int64_t)(bits >> 20 & 3) * 1000000 - 1500000;
     struct k2_row_key key = {bench->ids[symbol], time_ns, 0, bench->sequences[symbol]++};
     size_t row;
-    need(k2_row_batch_add(batch, &key, 0, &row, &error), &error);
+    bench_need(k2_row_batch_add(batch, &key, 0, &row, &error), &error);
     int64_t price = bench->prices[symbol] / 1000000 * 1000000;
     k2_row_batch_set_value(batch, row, PRICE, price);
     k2_row_batch_set_value(batch, row, QUANTITY,
                            (int64_t)(1 + (bits >> 22 & 255) * (bits >> 30 & 15)) * 100000000);
-    need(k2_row_batch_set_text(batch, row, SIDE, k2_slice_of(bits >> 34 & 1 ? "BUY" : "SELL"),
-                               &error),
-         &error);
+    bench_need(k2_row_batch_set_text(batch, row, SIDE, k2_slice_of(bits >> 34 & 1 ? "BUY" : "SELL"),
+                                     &error),
+               &error);
     k2_row_batch_set_value(batch, row, TRADE_ID, (int64_t)bench->row_count++);
     k2_row_batch_set_value(batch, row, RECEIVED, time_ns + (int64_t)(bits >> 36 & 0x3ffff));
 }
@@ -160,9 +119,9 @@ static void commit(struct bench *bench, struct k2_row_batch *batch)
     struct k2_commit *commit;
     struct k2_commit_outcome outcome;
     uint64_t snapshot;
-    need(k2_commit_begin(bench->engine, &commit, &error), &error);
-    need(k2_commit_add(commit, batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
-    need(k2_commit_finish(commit, &snapshot, &error), &error);
+    bench_need(k2_commit_begin(bench->engine, &commit, &error), &error);
+    bench_need(k2_commit_add(commit, batch, K2_NUMBERING_SPARSE, &outcome, &error), &error);
+    bench_need(k2_commit_finish(commit, &snapshot, &error), &error);
     k2_row_batch_clear(batch);
 }
 
@@ -172,20 +131,21 @@ static void load(struct bench *bench, size_t row_count)
     struct k2_error error;
     struct k2_row_batch *batch;
     struct k2_schema *schema;
-    need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_CREATE, &error), &error);
-    need(k2_schema_parse(&schema, "ticks", k2_slice_of(schema_json), &error), &error);
-    need(k2_engine_add_table(bench->engine, &schema, &bench->table, &error), &error);
+    bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_CREATE, &error), &error);
+    bench_need(k2_schema_parse(&schema, "ticks", k2_slice_of(schema_json), &error), &error);
+    bench_need(k2_engine_add_table(bench->engine, &schema, &bench->table, &error), &error);
     for (size_t i = 0; i < bench->symbol_count; i++) {
-        need(k2_instrument_intern(bench->engine, k2_slice_of("SIM"), k2_slice_of(bench->symbols[i]),
-                                  &bench->ids[i], &error),
-             &error);
-        bench->prices[i] = (int64_t)(1000 + next_random(bench) % 100000) * 1000000;
+        bench_need(k2_instrument_intern(bench->engine, k2_slice_of("SIM"),
+                                        k2_slice_of(bench->symbols[i]), &bench->ids[i], &error),
+                   &error);
+        bench->prices[i] = (int64_t)(1000 + bench_random(&bench->random) % 100000) * 1000000;
     }
-    need(k2_row_batch_create(&batch, bench->table->schema, K2_GROUP_ROWS, false, &error), &error);
-    double began = seconds_of(CLOCK_MONOTONIC);
+    bench_need(k2_row_batch_create(&batch, bench->table->schema, K2_GROUP_ROWS, false, &error),
+               &error);
+    double began = bench_seconds(CLOCK_MONOTONIC);
     int64_t time_ns = first_ns;
     for (size_t i = 0; i < row_count; i++) {
-        time_ns += (int64_t)(next_random(bench) % (uint64_t)bench->most_apart_ns);
+        time_ns += (int64_t)(bench_random(&bench->random) % (uint64_t)bench->most_apart_ns);
         add_row(bench, batch, time_ns);
         if (batch->row_count == batch->row_capacity || i + 1 == row_count) {
             commit(bench, batch);
@@ -193,7 +153,7 @@ static void load(struct bench *bench, size_t row_count)
     }
     k2_row_batch_destroy(batch);
     say("simulated, appended and committed", "", "%.2f M rows/s",
-        (double)row_count / (seconds_of(CLOCK_MONOTONIC) - began) / 1e6);
+        (double)row_count / (bench_seconds(CLOCK_MONOTONIC) - began) / 1e6);
 }
 
 // A consumer of vectors, as cheap as its result allows.
@@ -238,9 +198,9 @@ static size_t run(struct bench *bench, struct k2_scan_request *request, consume_
     const struct k2_vector *columns;
     size_t done = 0, rows;
     request->table = bench->table;
-    need(k2_scan_open(bench->engine, request, &scan, &error), &error);
+    bench_need(k2_scan_open(bench->engine, request, &scan, &error), &error);
     do {
-        need(k2_scan_next(scan, &columns, &rows, &error), &error);
+        bench_need(k2_scan_next(scan, &columns, &rows, &error), &error);
         consume(columns, rows, result);
         done += rows;
     } while (rows > 0);
@@ -268,10 +228,10 @@ static void take_sample(struct bench *bench)
         .table = bench->table, .columns = columns, .column_count = 3, .order = K2_ORDER_STORED};
     const struct k2_vector *vectors;
     size_t rows, capacity = 0;
-    need(k2_scan_open(bench->engine, &request, &scan, &error), &error);
+    bench_need(k2_scan_open(bench->engine, &request, &scan, &error), &error);
     bench->row_count = bench->sample_count = 0;
     do {
-        need(k2_scan_next(scan, &vectors, &rows, &error), &error);
+        bench_need(k2_scan_next(scan, &vectors, &rows, &error), &error);
         for (size_t i = (EVERY - bench->row_count % EVERY) % EVERY; i < rows; i += EVERY) {
             if (bench->sample_count == capacity) {
                 capacity = capacity * 2 + 1024;
@@ -301,9 +261,9 @@ static void measure(struct bench *bench, const char *name, const char *target,
     for (int turn = 0; turn < TURNS; turn++) {
         struct k2_scan_request request = {
             .columns = columns, .column_count = count, .order = order};
-        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+        double began = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
         rows = run(bench, &request, consume, &result);
-        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
     }
     if (rows != bench->row_count) {
@@ -329,9 +289,9 @@ static void measure_sums(struct bench *bench, const char *name, const char *targ
             .has_product = product,
             .quantity = 1,
         };
-        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-        need(k2_aggregates_run(bench->engine, &request, &result, &error), &error);
-        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        double began = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+        bench_need(k2_aggregates_run(bench->engine, &request, &result, &error), &error);
+        double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
         rows = 0;
         sum = 0;
@@ -370,10 +330,10 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
         size_t count;
         rows = candles = 0;
         sum = 0;
-        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-        need(k2_candles_start(&made, bench->engine, &request, &error), &error);
+        double began = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+        bench_need(k2_candles_start(&made, bench->engine, &request, &error), &error);
         do {
-            need(k2_candles_more(made, &items, &count, &error), &error);
+            bench_need(k2_candles_more(made, &items, &count, &error), &error);
             for (size_t i = 0; i < count; i++) {
                 const struct k2_candle_price *price = &items[i].prices[0];
                 rows += items[i].row_count;
@@ -384,7 +344,7 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
             candles += count;
         } while (count > 0);
         k2_candles_finish(made);
-        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
     }
     if (rows > 0) {
@@ -420,7 +380,8 @@ static void measure_points(struct bench *bench, const char *name, const char *ta
     size_t rows = 0;
     int64_t result = 0;
     for (size_t i = 0; i < POINT_QUERIES; i++) {
-        const struct k2_row_key *key = &bench->sample[next_random(bench) % bench->sample_count];
+        const struct k2_row_key *key =
+            &bench->sample[bench_random(&bench->random) % bench->sample_count];
         struct k2_scan_instrument instrument = {k2_slice_of("SIM"),
                                                 k2_slice_of(bench->symbols[key->instrument])};
         struct k2_scan_request request = {.columns = columns,
@@ -433,11 +394,11 @@ static void measure_points(struct bench *bench, const char *name, const char *ta
                                           .end_ns = key->time_ns + span_ns,
                                           .limit = limit};
         if (past) {
-            request.snapshot = 1 + next_random(bench) % bench->commit_count;
+            request.snapshot = 1 + bench_random(&bench->random) % bench->commit_count;
         }
-        double began = seconds_of(CLOCK_MONOTONIC);
+        double began = bench_seconds(CLOCK_MONOTONIC);
         rows += run(bench, &request, touch, &result);
-        times[i] = (seconds_of(CLOCK_MONOTONIC) - began) * 1e6;
+        times[i] = (bench_seconds(CLOCK_MONOTONIC) - began) * 1e6;
     }
     say_times(name, target, times, (double)rows);
 }
@@ -454,9 +415,9 @@ static void measure_last(struct bench *bench, const char *name, const char *targ
         struct k2_last_rows last;
         struct k2_last_request request = {
             .rows = {.table = bench->table, .columns = columns, .column_count = 3}};
-        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-        need(k2_last_rows_find(bench->engine, &request, &last, &error), &error);
-        double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began;
+        double began = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+        bench_need(k2_last_rows_find(bench->engine, &request, &last, &error), &error);
+        double seconds = bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
         best = seconds < best ? seconds : best;
         found = last.row_count;
         sum = 0;
@@ -502,7 +463,8 @@ static void measure_open(struct bench *bench)
     const struct k2_table *table = bench->table;
     k2_engine_close(writer);
     for (size_t i = 0; i < POINT_QUERIES; i++) {
-        const struct k2_row_key *key = &bench->sample[next_random(bench) % bench->sample_count];
+        const struct k2_row_key *key =
+            &bench->sample[bench_random(&bench->random) % bench->sample_count];
         struct k2_scan_instrument instrument = {k2_slice_of("SIM"),
                                                 k2_slice_of(bench->symbols[key->instrument])};
         struct k2_scan_request request = {.columns = columns,
@@ -513,16 +475,16 @@ static void measure_open(struct bench *bench)
                                           .start_ns = key->time_ns,
                                           .limit = 10};
         int64_t result = 0;
-        double began = seconds_of(CLOCK_MONOTONIC);
-        need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_READ, &error), &error);
+        double began = bench_seconds(CLOCK_MONOTONIC);
+        bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_READ, &error), &error);
         bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
         (void)run(bench, &request, touch, &result);
-        times[i] = (seconds_of(CLOCK_MONOTONIC) - began) * 1e6;
+        times[i] = (bench_seconds(CLOCK_MONOTONIC) - began) * 1e6;
         k2_engine_close(bench->engine);
     }
     say_times(name, "<= 2 ms", times, 10.0 * POINT_QUERIES);
     (void)table;
-    need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+    bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
     bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
 }
 
@@ -569,7 +531,7 @@ static void open_store(struct bench *bench, size_t row_count)
     struct k2_error error;
     const char *stays = getenv("K2_BENCH_STORE");
     if (stays == NULL) {
-        make_folder(bench->path);
+        bench_make_folder(bench->path);
     } else {
         (void)snprintf(bench->path, sizeof bench->path, "%s", stays);
     }
@@ -577,7 +539,7 @@ static void open_store(struct bench *bench, size_t row_count)
         (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
     }
     if (stays != NULL && access(stays, F_OK) == 0) {
-        need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+        bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
         bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
         take_sample(bench);
         return;
@@ -589,11 +551,12 @@ static void open_store(struct bench *bench, size_t row_count)
     // The first one sorts what was committed, the second one merges what lies sorted then.
     for (int turn = 0; turn < 2; turn++) {
         struct k2_compact_report report;
-        double began = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
-        need(k2_compact(bench->engine, &(struct k2_compact_options){.full = true}, &report, &error),
-             &error);
+        double began = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
+        bench_need(
+            k2_compact(bench->engine, &(struct k2_compact_options){.full = true}, &report, &error),
+            &error);
         say(turn == 0 ? "compaction: sorted" : "compaction: merged", "", "%.2f M rows/s",
-            (double)bench->row_count / (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - began) / 1e6);
+            (double)bench->row_count / (bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - began) / 1e6);
     }
     printf("-- after compaction\n");
 }
@@ -617,7 +580,7 @@ int main(int argc, char **argv)
         (void)fclose(bench.answers);
     }
     if (getenv("K2_BENCH_STORE") == NULL) {
-        (void)nftw(bench.path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        bench_remove_folder(bench.path);
     }
     k2_free(bench.sample);
     return 0;
