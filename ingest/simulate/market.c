@@ -13,8 +13,8 @@ enum {
     SYMBOL_TEXT_BYTES = 12,
     DELAY_ROWS = 1000,
     HELD_CEILING = 1024, // rows that wait; more stay where they are
-    QUIET_GAP_NS = 22000000,
-    BUSY_GAP_NS = 2500000,
+    QUIET_GAP_NS = 5500000,
+    BUSY_GAP_NS = 625000,
     ROW_TEXT_BYTES = 320,
 };
 
@@ -44,6 +44,7 @@ struct k2_market {
     uint64_t given, made;
     bool busy;           // a phase of eight times as many rows
     uint32_t burst_rows; // left in the burst
+    bool sweeping;       // the row is of a burst, but not its first
     uint32_t burst_stock;
     struct held held[HELD_CEILING]; // a ring, in order of `due`
     size_t held_begin, held_count;
@@ -173,17 +174,19 @@ static uint32_t draw_moment(struct k2_market *self)
 {
     if (self->burst_rows > 0) {
         self->burst_rows--;
+        self->sweeping = true;
         uint64_t chance = draw(self);
         self->now_ns += (chance & 3) == 0 ? (int64_t)(chance >> 50) : 0;
         return self->burst_stock;
     }
+    self->sweeping = false;
     uint64_t chance = draw_below(self, 20000);
     if (chance == 0) {
         self->busy = !self->busy && draw_below(self, 4) == 0;
     }
     self->now_ns += draw_gap(self, self->busy ? BUSY_GAP_NS : QUIET_GAP_NS);
     uint32_t stock = draw_stock(self);
-    if (chance < 400) {
+    if (chance < 1700) { // of four rows and more: a quarter of all rows are in one
         self->burst_stock = stock;
         self->burst_rows = 1 + (uint32_t)__builtin_ctzll(draw(self) | UINT64_C(1) << 32) * 3;
     }
@@ -193,9 +196,10 @@ static uint32_t draw_moment(struct k2_market *self)
 static void move_price(struct k2_market *self, struct stock *stock)
 {
     uint64_t chance = draw_below(self, 100);
-    if (chance >= 60) {
-        int64_t step = chance < 90 ? 1 : 2 + (int64_t)draw_below(self, 4);
-        bool down = (draw(self) & 1) != 0 && stock->price_ticks > 20;
+    if (chance >= 80) {
+        int64_t step = chance < 95 ? 1 : 2 + (int64_t)draw_below(self, 4);
+        bool down = self->sweeping ? stock->sells : (draw(self) & 1) != 0;
+        down = down && stock->price_ticks > 20;
         stock->price_ticks += down ? -step : step;
     }
 }
@@ -208,7 +212,8 @@ static int64_t draw_lots(struct k2_market *self)
 
 static void make_trade(struct k2_market *self, struct stock *stock, struct k2_market_row *row)
 {
-    stock->sells ^= (draw(self) & 3) == 0; // the aggressor's side persists
+    // One order that takes several has one side; the next one's persists.
+    stock->sells ^= !self->sweeping && (draw(self) & 3) == 0;
     row->sell = stock->sells;
     row->price = (stock->price_ticks + (row->sell ? 0 : stock->spread_ticks)) * stock->tick;
     row->quantity = draw_lots(self) * stock->lot;
