@@ -2,8 +2,28 @@
 
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
+#include "query/export/object_store.h"
 
 enum { FIRST_SLOTS = 256 };
+
+const char *k2_location_name(const char *location)
+{
+    static const char *const buckets[] = {"s3://", "s3a://", "s3n://"};
+    const char *path = k2_local_path(location);
+    if (path != NULL) {
+        while (path[0] == '/' && path[1] == '/') {
+            path++;
+        }
+        return path;
+    }
+    for (size_t i = 0; i < sizeof buckets / sizeof buckets[0]; i++) {
+        size_t size_bytes = strlen(buckets[i]);
+        if (strncmp(location, buckets[i], size_bytes) == 0) {
+            return location + size_bytes - 3; // with `://`: no path begins so
+        }
+    }
+    return location;
+}
 
 void k2_location_set_deinit(struct k2_location_set *set)
 {
@@ -15,8 +35,10 @@ void k2_location_set_deinit(struct k2_location_set *set)
 
 static size_t slot_of(const struct k2_location_set *set, const char *location)
 {
-    size_t slot = (size_t)k2_hash(k2_slice_of(location)) & (set->slot_count - 1);
-    while (set->slots[slot] != 0 && strcmp(set->items[set->slots[slot] - 1], location) != 0) {
+    const char *name = k2_location_name(location);
+    size_t slot = (size_t)k2_hash(k2_slice_of(name)) & (set->slot_count - 1);
+    while (set->slots[slot] != 0 &&
+           strcmp(k2_location_name(set->items[set->slots[slot] - 1]), name) != 0) {
         slot = (slot + 1) & (set->slot_count - 1);
     }
     return slot;

@@ -221,7 +221,14 @@ struct orphans {
     int64_t bound_ms;
     struct k2_location_set found;
     uint64_t bytes;
+    size_t named; // objects that the table needs
 };
+
+static bool is_current(const struct orphans *self, const char *location)
+{
+    return self->metadata_location != NULL &&
+           strcmp(k2_location_name(location), k2_location_name(self->metadata_location)) == 0;
+}
 
 static enum k2_status judge_object(void *context, const struct k2_object_info *object,
                                    struct k2_error *error)
@@ -229,11 +236,12 @@ static enum k2_status judge_object(void *context, const struct k2_object_info *o
     struct orphans *self = context;
     const char *name = strrchr(object->location, '/');
     bool is_hint = name != NULL && strcmp(name, "/version-hint.text") == 0;
+    if (is_current(self, object->location) || k2_location_set_has(self->needed, object->location)) {
+        self->named++;
+        return K2_OK;
+    }
     if (is_hint || object->modified_ms > self->bound_ms ||
-        k2_location_set_has(self->needed, object->location) ||
-        (self->metadata_location != NULL &&
-         strcmp(object->location, self->metadata_location) == 0) ||
-        strstr(self->metadata_text, object->location) != NULL) {
+        strstr(self->metadata_text, k2_location_name(object->location)) != NULL) {
         return K2_OK;
     }
     self->bytes += object->size_bytes;
@@ -270,6 +278,12 @@ enum k2_status k2_table_orphans(struct k2_table_place *place, const struct k2_ca
         self.metadata_text = (const char *)text.data;
         status = place->store->class->list(place->store->self, (const char *)prefix.data,
                                            judge_object, &self, error);
+    }
+    if (status == K2_OK && self.found.count > 0 && self.named == 0) {
+        status = k2_fail(error, K2_BAD_REQUEST,
+                         "table %s: none of the files that it names is found below %s, only %zu "
+                         "that it does not name; nothing was removed",
+                         place->name, k2_iceberg_location(metadata), self.found.count);
     }
     for (size_t i = 0; i < self.found.count && status == K2_OK && !options->dry_run; i++) {
         status = place->store->class->remove(place->store->self, self.found.items[i], error);

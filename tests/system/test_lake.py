@@ -1,5 +1,6 @@
 """Iceberg tables behind a REST catalog and in a bucket: every reader finds the rows of the store, `k2 iceberg` cares for
 the tables, and an export that is killed at any request leaves neither a row twice nor one missing."""
+import itertools
 import json
 import os
 import random
@@ -14,7 +15,7 @@ from pyiceberg.catalog import load_catalog
 
 import iceberg_readers as readers
 from kafka_kit import K2
-from test_catalog import KEYS, TORTURE, Bucket, Catalog, Proxy, Store, check, ended, read  # noqa: F401 (a fixture)
+from test_catalog import KEYS, TORTURE, Bucket, Catalog, Proxy, Store, check, ended, read, tell  # noqa: F401 (a fixture)
 from test_iceberg import COLUMNS, by_key, load_book, rows_of
 from test_parquet import JSON_NAMES, MAPS, ROWS, checksum, k2, load, objects, shared, sums, told
 
@@ -223,34 +224,48 @@ def missing_objects(table):
 
 
 def test_kills_at_every_request(fresh, tmp_path):
-    """Request after request, before it is done and after: then exports go on, and all rows are there once."""
+    """Exports, compactions and expiries, request after request, before it is done and after: then work goes on, and all
+    rows are there once."""
     lake = fresh
     store, killer = Store(tmp_path), Killer(lake)
     chance = random.Random(int(os.environ.get("K2_TEST_SEED", "3")))
     environment = dict(KEYS, AWS_ENDPOINT_URL=killer.bucket)
-    kills, step, rounds = 0, 0, 1000 if TORTURE else 50
-    while kills < rounds:
-        step += 1
-        lived = True
-        for after in (False, True):
-            store.load(chance.randint(1, 5))
-            child = subprocess.Popen(
-                [K2, "export", "--data", f"{tmp_path}/store", "--table", "trades", "--warehouse", WAREHOUSE, "--catalog",
-                 killer.catalog], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ, **environment))
-            killer.child, killer.after, killer.left = child, after, step
-            error = child.communicate(timeout=60)[1]
-            died = child.returncode == -signal.SIGKILL
-            assert died or child.returncode == 0, error
-            kills += died
-            lived = lived and not died
-            killer.left = None
-        step = 0 if lived else step  # past the last request: from the first one again
-        if step == 0 or kills >= rounds:
-            assert store.export(WAREHOUSE, lake.catalog.url, lake.environment) is not None, store.errors
-            check(read(lake.catalog.url, lake.reader)[1], store)
+    place = ["--data", f"{tmp_path}/store", "--table", "trades", "--warehouse", WAREHOUSE, "--catalog", killer.catalog]
+    works = {"export": ["export"], "compact": ["iceberg", "compact"], "expire": ["iceberg", "expire", "--older-than", "0s", "--keep", "2"]}
+    kills, rounds = dict.fromkeys(works, 0), 1000 if TORTURE else 50
+
+    def settle():
+        assert store.export(WAREHOUSE, lake.catalog.url, lake.environment) is not None, store.errors
+
+    def shoot(work, step, after):
+        """Whether the program died at its request number `step`."""
+        store.load(chance.randint(1, 5))
+        if work != "export":
+            settle() # gives it something to do
+        child = subprocess.Popen([K2, *works[work], *place], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                 env=dict(os.environ, **environment))
+        killer.child, killer.after, killer.left = child, after, step
+        error = child.communicate(timeout=60)[1]
+        killer.left = None
+        died = child.returncode == -signal.SIGKILL
+        assert died or child.returncode == 0, error
+        kills[work] += died
+        return died
+
+    for work in itertools.cycle(works):
+        step, lived = 0, False
+        while not lived and sum(kills.values()) < rounds:
+            step += 1
+            died = [shoot(work, step, after) for after in (False, True)]
+            lived = not any(died) # past the last request
+        settle()
+        check(read(lake.catalog.url, lake.reader)[1], store)
+        tell(f"REST and S3: {sum(kills.values())} kills, {kills}, {store.rows} rows")
+        if sum(kills.values()) >= rounds:
+            break
     killer.close()
     assert missing_objects(lake.table()) == []
-    print(f"{kills} kills")
+    print(f"{sum(kills.values())} kills: {kills}")
     # What killed exports left is found, and nothing else is taken.
     lake.care(f"{tmp_path}/store", "orphans", "--older-than", "0s")
     assert missing_objects(lake.table()) == []
