@@ -15,7 +15,7 @@ enum k2_status k2_block_reader_init(struct k2_block_reader *reader, struct k2_gr
     reader->column_count = slot_count;
     for (size_t i = 0; i < slot_count; i++) {
         reader->columns[i].slot = slots[i];
-        reader->columns[i].store = k2_alloc_aligned(sizeof *reader->columns[i].store);
+        reader->columns[i].store = k2_room_pool_take(set->rooms, sizeof *reader->columns[i].store);
         if (reader->columns[i].store == NULL) {
             k2_block_reader_deinit(reader);
             return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
@@ -27,7 +27,7 @@ enum k2_status k2_block_reader_init(struct k2_block_reader *reader, struct k2_gr
 void k2_block_reader_deinit(struct k2_block_reader *reader)
 {
     for (size_t i = 0; i < reader->column_count; i++) {
-        k2_free(reader->columns[i].store);
+        k2_room_pool_give(reader->set->rooms, reader->columns[i].store);
     }
     k2_free(reader->columns);
     *reader = (struct k2_block_reader){0};

@@ -22,6 +22,8 @@
 #include "engine/volume.h"
 #include "format/base/alloc.h"
 
+enum { SPARE_ROOM_BYTES = 2 << 20 }; // what scans of all columns need, a few times
+
 static const char format_version[] = "0.2"; // of the index; another one is refused
 
 static bool path_of(const struct k2_engine *engine, const char *name, char path[K2_PATH_BYTES])
@@ -369,6 +371,17 @@ void k2_engine_let_commits(struct k2_engine *engine)
     (void)pthread_mutex_unlock(&engine->commit_lock);
 }
 
+const struct k2_read_cache k2_read_cache_small = {(size_t)32 << 20, (size_t)32 << 20};
+const struct k2_read_cache k2_read_cache_large = {(size_t)1 << 30, (size_t)64 << 20};
+
+void k2_engine_set_read_cache(struct k2_engine *engine, const struct k2_read_cache *cache)
+{
+    struct k2_view_cache_limits limits = k2_view_cache_default_limits;
+    limits.heap_bytes = cache->heap_bytes;
+    limits.resident_bytes = cache->mapped_bytes;
+    k2_view_cache_set_limits(engine->views, &limits);
+}
+
 enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum k2_engine_mode mode,
                               struct k2_error *error)
 {
@@ -394,6 +407,11 @@ enum k2_status k2_engine_open(struct k2_engine **engine, const char *path, enum 
     }
     if (status == K2_OK) {
         status = k2_group_lists_create(&self->lists, error);
+    }
+    if (status == K2_OK) {
+        self->rooms = k2_room_pool_create(SPARE_ROOM_BYTES);
+        status =
+            self->rooms == NULL ? k2_fail(error, K2_NO_MEMORY, "%s: out of memory", path) : K2_OK;
     }
     char index[K2_PATH_BYTES];
     if (status == K2_OK && mode != K2_ENGINE_READ) {
@@ -426,6 +444,7 @@ void k2_engine_close(struct k2_engine *engine)
     k2_instruments_close(engine);
     k2_view_cache_destroy(engine->views);
     k2_group_lists_destroy(engine->lists);
+    k2_room_pool_destroy(engine->rooms);
     k2_store_close(engine->store);
     for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
         k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);

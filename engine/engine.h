@@ -35,6 +35,18 @@ const char *k2_engine_path(const struct k2_engine *engine);
 const uint8_t *k2_engine_store_id(const struct k2_engine *engine); // 16 bytes
 uint64_t k2_engine_run(const struct k2_engine *engine); // counts the starts of writers; 0: a reader
 
+// What the handle keeps of what was read, for the next reads, beside what is in use.
+struct k2_read_cache {
+    size_t mapped_bytes; // of row groups that stay mapped: pages of files, which the kernel may
+                         // take back at any time; they are no heap
+    size_t heap_bytes; // of headers and directories of row groups
+};
+
+extern const struct k2_read_cache k2_read_cache_small; // 32 MiB and 32 MiB: as it is at opening
+extern const struct k2_read_cache k2_read_cache_large; // 1 GiB and 64 MiB: of a handle of libk2
+// Thread-safe.
+void k2_engine_set_read_cache(struct k2_engine *engine, const struct k2_read_cache *cache);
+
 struct k2_table {
     uint16_t id;
     uint32_t schema_version; // newest

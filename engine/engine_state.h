@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/journal.h"
+#include "engine/room_pool.h"
 #include "engine/snapshot.h"
 #include "engine/store.h"
 #include "engine/tail.h"
@@ -38,6 +39,7 @@ struct k2_engine {
     struct k2_store *store; // owned
     uint8_t store_id[16];
     struct k2_view_cache *views; // owned; what reads have mapped and checked
+    struct k2_room_pool *rooms;  // owned; of scans that ended
 
     // Tables are added at the end and never change place; readers of other threads see
     // `table_count` last.

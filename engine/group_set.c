@@ -7,15 +7,10 @@
 
 enum { MOST_NUMBERS = 1 << 22 }; // ids beyond are looked up by name every time
 
-enum k2_status k2_group_set_init(struct k2_group_set *set, const struct k2_scan_layout *layout,
-                                 struct k2_name_set *names, struct k2_error *error)
+void k2_group_set_init(struct k2_group_set *set, const struct k2_scan_layout *layout,
+                       struct k2_name_set *names, struct k2_room_pool *rooms)
 {
-    *set = (struct k2_group_set){.layout = layout, .names = names};
-    set->store = k2_alloc_aligned(sizeof *set->store);
-    if (set->store == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
-    }
-    return K2_OK;
+    *set = (struct k2_group_set){.layout = layout, .names = names, .rooms = rooms};
 }
 
 static void close_readers(struct k2_group_set *set, struct k2_group_cursor *cursor)
@@ -79,7 +74,7 @@ void k2_group_set_deinit(struct k2_group_set *set)
     if (set->layout != NULL) {
         close_plan(set);
     }
-    k2_free(set->store);
+    k2_room_pool_give(set->rooms, set->store);
     k2_free(set->numbers);
     *set = (struct k2_group_set){0};
 }
@@ -361,6 +356,12 @@ enum k2_status k2_group_set_block(struct k2_group_set *set, struct k2_group_curs
         return K2_OK;
     }
     set->cached.cursor = NULL;
+    if (set->store == NULL) {
+        set->store = k2_room_pool_take(set->rooms, sizeof *set->store);
+        if (set->store == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a block");
+        }
+    }
     enum k2_status status =
         k2_group_set_decode(set, cursor, slot, block, set->store, &set->cached.vector, error);
     if (status == K2_OK) {

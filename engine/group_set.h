@@ -5,6 +5,7 @@
 
 #include "engine/name_set.h"
 #include "engine/plan.h"
+#include "engine/room_pool.h"
 #include "engine/scan_layout.h"
 
 // An instrument that a scan wants: its id in this store, and its number in the name set.
@@ -31,6 +32,7 @@ struct k2_group_cursor {
 struct k2_group_set {
     const struct k2_scan_layout *layout; // borrowed
     struct k2_name_set *names;           // borrowed
+    struct k2_room_pool *rooms;          // borrowed
     // By id; NULL: all instruments, which get their numbers as they are met.
     const struct k2_wanted_instrument *instruments; // borrowed
     size_t instrument_count;
@@ -41,7 +43,7 @@ struct k2_group_set {
     struct k2_group_cursor *cursors; // by plan group
     uint64_t **hidden; // by plan group: a bit for each row that was replaced or deleted; NULL: none
     size_t open_readers;
-    struct k2_vector_store *store; // for single blocks, see k2_group_set_block
+    struct k2_vector_store *store; // of `rooms`; for single blocks, see k2_group_set_block
     struct {
         const struct k2_group_cursor *cursor; // NULL: nothing is cached
         size_t slot;
@@ -50,9 +52,8 @@ struct k2_group_set {
     } cached;
 };
 
-K2_MUST_CHECK enum k2_status k2_group_set_init(struct k2_group_set *set,
-                                               const struct k2_scan_layout *layout,
-                                               struct k2_name_set *names, struct k2_error *error);
+void k2_group_set_init(struct k2_group_set *set, const struct k2_scan_layout *layout,
+                       struct k2_name_set *names, struct k2_room_pool *rooms);
 void k2_group_set_deinit(struct k2_group_set *set); // also a zeroed one
 
 // Closes what is open and goes on with `plan`, which it takes: on K2_OK *plan is zeroed.

@@ -54,8 +54,14 @@ enum k2_status k2_db_open(struct k2_db **db, const char *path, enum k2_db_mode m
         k2_free(self);
         return status;
     }
+    k2_engine_set_read_cache(self->engine, &k2_read_cache_large);
     *db = self;
     return K2_OK;
+}
+
+void k2_db_set_cache(struct k2_db *db, size_t mapped_bytes, size_t heap_bytes)
+{
+    k2_engine_set_read_cache(db->engine, &(struct k2_read_cache){mapped_bytes, heap_bytes});
 }
 
 void k2_db_close(struct k2_db *db)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/engine_state.h"
 #include "engine/instruments.h"
 #include "engine/policy.h"
 #include "engine/scan_private.h"
@@ -36,7 +37,7 @@ void k2_scan_close(struct k2_scan *scan)
     k2_scan_layout_deinit(&scan->layout);
     k2_free(scan->ids);
     k2_free(scan->wanted);
-    k2_free(scan->stores);
+    k2_room_pool_give(scan->engine->rooms, scan->stores);
     k2_free(scan->vectors);
     k2_free(scan);
 }
@@ -195,20 +196,21 @@ static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan
         &scan->layout, request->table->schema, request->columns, request->column_count,
         request->with_commit || request->every_version, request->every_version, error);
     if (status == K2_OK) {
-        status = k2_group_set_init(&scan->groups, &scan->layout, &scan->names, error);
+        k2_group_set_init(&scan->groups, &scan->layout, &scan->names, scan->engine->rooms);
         scan->groups.instruments = scan->wanted;
         scan->groups.instrument_count = scan->id_count;
     }
     if (status == K2_OK && scan->order != K2_ORDER_STORED) {
         size_t memory = request->memory_bytes == 0 ? DEFAULT_MEMORY_BYTES : request->memory_bytes;
         scan->grows = request->memory_bytes == 0;
-        status = k2_scan_window_init(&scan->window, &scan->layout, memory, error);
+        status =
+            k2_scan_window_init(&scan->window, &scan->layout, scan->engine->rooms, memory, error);
     }
     if (status != K2_OK) {
         return status;
     }
     size_t count = scan->layout.output_count;
-    scan->stores = k2_alloc_aligned(count * sizeof *scan->stores);
+    scan->stores = k2_room_pool_take(scan->engine->rooms, count * sizeof *scan->stores);
     scan->vectors = k2_alloc_zero(count, sizeof *scan->vectors);
     if (scan->stores == NULL || scan->vectors == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu columns", count);

@@ -14,14 +14,13 @@ enum {
 };
 
 enum k2_status k2_scan_window_init(struct k2_scan_window *window,
-                                   const struct k2_scan_layout *layout, size_t memory_bytes,
-                                   struct k2_error *error)
+                                   const struct k2_scan_layout *layout, struct k2_room_pool *rooms,
+                                   size_t memory_bytes, struct k2_error *error)
 {
-    *window = (struct k2_scan_window){.layout = layout, .memory_bytes = memory_bytes};
+    *window =
+        (struct k2_scan_window){.layout = layout, .rooms = rooms, .memory_bytes = memory_bytes};
     window->columns = k2_alloc_zero(layout->slot_count, sizeof *window->columns);
-    window->store = k2_alloc_aligned(sizeof *window->store);
-    if (window->columns == NULL || window->store == NULL) {
-        k2_scan_window_deinit(window);
+    if (window->columns == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for a window");
     }
     for (size_t i = 0; i < layout->slot_count; i++) {
@@ -61,7 +60,7 @@ void k2_scan_window_deinit(struct k2_scan_window *window)
     k2_free(window->run_order);
     free_refs(window);
     k2_text_arena_deinit(&window->texts);
-    k2_free(window->store);
+    k2_room_pool_give(window->rooms, window->store);
     *window = (struct k2_scan_window){0};
 }
 
@@ -286,6 +285,10 @@ static enum k2_status load_column(struct k2_scan_window *window, struct k2_group
         return K2_OK;
     }
     enum k2_status status = prepare_column(window, slot, error);
+    if (status == K2_OK && window->store == NULL) {
+        window->store = k2_room_pool_take(window->rooms, sizeof *window->store);
+        status = window->store == NULL ? no_memory(K2_VECTOR_ROWS, error) : K2_OK;
+    }
     struct text_memo memo = {0};
     struct k2_vector vector = {0};
     uint32_t decoded_cursor = UINT32_MAX, decoded_block = 0;

@@ -48,12 +48,14 @@ struct k2_scan_window {
     const uint64_t *order; // refs or spare_refs; NULL: positions are in order, row_runs is not set
     size_t begin, end;     // of the rows in order that count
     struct k2_text_arena texts;
-    struct k2_vector_store *store;
+    struct k2_room_pool *rooms;    // borrowed
+    struct k2_vector_store *store; // of `rooms`; NULL: none needed yet
 };
 
 K2_MUST_CHECK enum k2_status k2_scan_window_init(struct k2_scan_window *window,
                                                  const struct k2_scan_layout *layout,
-                                                 size_t memory_bytes, struct k2_error *error);
+                                                 struct k2_room_pool *rooms, size_t memory_bytes,
+                                                 struct k2_error *error);
 void k2_scan_window_deinit(struct k2_scan_window *window); // also a zeroed one
 
 // How many rows fit.

@@ -4,7 +4,7 @@
 
 #include "format/base/alloc.h"
 
-enum { CHUNK_BYTES = 64 * 1024 };
+enum { FIRST_CHUNK_BYTES = 1024, CHUNK_BYTES = 64 * 1024 };
 
 struct k2_text_chunk {
     struct k2_text_chunk *next;
@@ -14,7 +14,8 @@ struct k2_text_chunk {
 
 static bool add_chunk(struct k2_text_arena *arena, size_t needed_bytes)
 {
-    size_t size = needed_bytes > CHUNK_BYTES ? needed_bytes : CHUNK_BYTES;
+    size_t usual = arena->chunks == NULL ? FIRST_CHUNK_BYTES : CHUNK_BYTES;
+    size_t size = needed_bytes > usual ? needed_bytes : usual;
     struct k2_text_chunk *chunk = k2_alloc(sizeof *chunk + size);
     if (chunk == NULL) {
         return false;

@@ -229,6 +229,15 @@ void k2_view_cache_destroy(struct k2_view_cache *cache)
     k2_free(cache);
 }
 
+void k2_view_cache_set_limits(struct k2_view_cache *cache,
+                              const struct k2_view_cache_limits *limits)
+{
+    (void)pthread_mutex_lock(&cache->lock);
+    cache->limits = *limits;
+    evict(cache);
+    (void)pthread_mutex_unlock(&cache->lock);
+}
+
 struct k2_slice k2_cached_map_bytes(const struct k2_cached_map *map)
 {
     return map->bytes;

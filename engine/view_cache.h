@@ -18,7 +18,7 @@ struct k2_view_cache_limits {
     size_t resident_bytes; // of mapped groups that are kept in this process's page tables
 };
 
-// 32 MiB of heap, 256 maps, 32 MiB resident.
+// 32 MiB of heap, 256 maps, 32 MiB resident: for commands and servers, whose memory is bounded.
 extern const struct k2_view_cache_limits k2_view_cache_default_limits;
 
 struct k2_view_cache_figures {
@@ -30,6 +30,10 @@ K2_MUST_CHECK enum k2_status k2_view_cache_create(struct k2_view_cache **cache,
                                                   const struct k2_view_cache_limits *limits,
                                                   struct k2_error *error);
 void k2_view_cache_destroy(struct k2_view_cache *cache); // nothing of it is in use; NULL is fine
+
+// From now on; what is idle goes at once where it is more.
+void k2_view_cache_set_limits(struct k2_view_cache *cache,
+                              const struct k2_view_cache_limits *limits);
 
 // A mapping of a segment; borrowed between find or add and release.
 struct k2_cached_map; // opaque

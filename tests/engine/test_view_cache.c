@@ -301,6 +301,27 @@ static void what_is_idle_stays_below_the_ceilings(void **state)
     }
 }
 
+static void a_lower_ceiling_holds_at_once(void **state)
+{
+    struct world *world = *state;
+    static const struct k2_read_cache none = {0, 0}, no_pages = {0, 1 << 20};
+    for (size_t i = 0; i < 10; i++) {
+        commit_group(world);
+    }
+    k2_engine_set_read_cache(world->engine, &k2_read_cache_large);
+    assert_true(newest_is_right(world));
+    struct k2_view_cache_figures large = k2_view_cache_figures(world->engine->views);
+    assert_true(large.view_count == 10 && large.resident_bytes > 0);
+    k2_engine_set_read_cache(world->engine, &no_pages);
+    struct k2_view_cache_figures figures = k2_view_cache_figures(world->engine->views);
+    assert_int_equal(figures.resident_bytes, 0);
+    assert_int_equal(figures.view_count, large.view_count);
+    k2_engine_set_read_cache(world->engine, &none);
+    assert_int_equal(k2_view_cache_figures(world->engine->views).view_count, 0);
+    assert_true(newest_is_right(world));
+    assert_int_equal(k2_view_cache_figures(world->engine->views).heap_bytes, 0);
+}
+
 struct reader {
     struct world *world;
     atomic_bool *stop;
@@ -374,6 +395,7 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(what_is_idle_stays_below_the_ceilings, open_world,
                                         close_world),
+        cmocka_unit_test_setup_teardown(a_lower_ceiling_holds_at_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(threads_read_beside_the_writer, open_world, close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

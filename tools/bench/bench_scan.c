@@ -125,13 +125,21 @@ static void commit(struct bench *bench, struct k2_row_batch *batch)
     k2_row_batch_clear(batch);
 }
 
+// As k2_db_open does.
+static void open_engine(struct bench *bench, enum k2_engine_mode mode)
+{
+    struct k2_error error;
+    bench_need(k2_engine_open(&bench->engine, bench->path, mode, &error), &error);
+    k2_engine_set_read_cache(bench->engine, &k2_read_cache_large);
+}
+
 // Rows in time order.
 static void load(struct bench *bench, size_t row_count)
 {
     struct k2_error error;
     struct k2_row_batch *batch;
     struct k2_schema *schema;
-    bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_CREATE, &error), &error);
+    open_engine(bench, K2_ENGINE_CREATE);
     bench_need(k2_schema_parse(&schema, "ticks", k2_slice_of(schema_json), &error), &error);
     bench_need(k2_engine_add_table(bench->engine, &schema, &bench->table, &error), &error);
     for (size_t i = 0; i < bench->symbol_count; i++) {
@@ -455,7 +463,6 @@ static void measure_open(struct bench *bench)
     static const size_t columns[] = {K2_TIMESTAMP, PRICE};
     static double times[POINT_QUERIES];
     const char *name = "open the store and answer a first query";
-    struct k2_error error;
     if (strstr(name, bench->only) == NULL) {
         return;
     }
@@ -476,7 +483,7 @@ static void measure_open(struct bench *bench)
                                           .limit = 10};
         int64_t result = 0;
         double began = bench_seconds(CLOCK_MONOTONIC);
-        bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_READ, &error), &error);
+        open_engine(bench, K2_ENGINE_READ);
         bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
         (void)run(bench, &request, touch, &result);
         times[i] = (bench_seconds(CLOCK_MONOTONIC) - began) * 1e6;
@@ -484,7 +491,7 @@ static void measure_open(struct bench *bench)
     }
     say_times(name, "<= 2 ms", times, 10.0 * POINT_QUERIES);
     (void)table;
-    bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+    open_engine(bench, K2_ENGINE_WRITE);
     bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
 }
 
@@ -539,7 +546,7 @@ static void open_store(struct bench *bench, size_t row_count)
         (void)snprintf(bench->symbols[i], sizeof bench->symbols[i], "S%zu", i);
     }
     if (stays != NULL && access(stays, F_OK) == 0) {
-        bench_need(k2_engine_open(&bench->engine, bench->path, K2_ENGINE_WRITE, &error), &error);
+        open_engine(bench, K2_ENGINE_WRITE);
         bench->table = k2_engine_table(bench->engine, k2_slice_of("ticks"));
         take_sample(bench);
         return;
