@@ -238,8 +238,8 @@ static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
     return !reader->truncated;
 }
 
-bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_scale *scale,
-                    uint64_t *values)
+bool k2_bins_decode(struct k2_slice payload, size_t spare_bytes, size_t count,
+                    const struct k2_bins_scale *scale, uint64_t *values)
 {
     struct k2_bins_tree tree = {0};
     struct k2_byte_reader reader = {.rest = payload};
@@ -253,13 +253,18 @@ bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_
         !read_bins(&tree, &reader)) {
         return false;
     }
-    // A copy that is padded, and that stays as it was checked whatever happens to a mapping.
-    uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
+    k2_bins_kernel *kernel = k2_bitpack_selected()->bins;
     size_t size =
         reader.rest.size_bytes < BITS_BYTES_MOST ? reader.rest.size_bytes : (size_t)BITS_BYTES_MOST;
+    // Kernels of vectors take each bitmap once. The scalar one counts its bits before it reads
+    // them, so it needs bytes that stay as they were counted whatever happens to a mapping.
+    if (kernel != k2_bins_scalar && spare_bytes >= K2_BINS_PADDING_BYTES) {
+        return kernel(&tree, scale, reader.rest.data, size, count, values);
+    }
+    uint8_t bits[BITS_BYTES_MOST + K2_BINS_PADDING_BYTES];
     memcpy(bits, reader.rest.data, size);
     memset(bits + size, 0, K2_BINS_PADDING_BYTES);
-    return k2_bitpack_selected()->bins(&tree, scale, bits, size, count, values);
+    return kernel(&tree, scale, bits, size, count, values);
 }
 
 // Rows on the way through a tree.
@@ -407,7 +412,7 @@ static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_
 {
     struct k2_bins_scale scale = {(uint64_t)entry->base, entry->divisor,
                                   entry->codec == K2_CODEC_BINS_DELTA};
-    if (!k2_bins_decode(payload, value_count, &scale, (uint64_t *)values)) {
+    if (!k2_bins_decode(payload, entry->spare_bytes, value_count, &scale, (uint64_t *)values)) {
         return k2_fail(error, K2_CORRUPT, "%s block: %zu bytes are not one",
                        k2_codec_name(entry->codec), payload.size_bytes);
     }

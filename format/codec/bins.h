@@ -57,8 +57,10 @@ void k2_bins_encode(const struct k2_bins_plan *plan, const uint64_t *values, siz
                     struct k2_buffer *out);
 
 // Reads the values into `values`, which has room for 64 more; false for bytes that lead outside.
-bool k2_bins_decode(struct k2_slice payload, size_t count, const struct k2_bins_scale *scale,
-                    uint64_t *values);
+// Behind the payload `spare_bytes` more may be read, which change nothing: with less than
+// K2_BINS_PADDING_BYTES of them it is copied first.
+bool k2_bins_decode(struct k2_slice payload, size_t spare_bytes, size_t count,
+                    const struct k2_bins_scale *scale, uint64_t *values);
 
 // The kernels. `bits` are bitmaps and offsets, `size_bytes` of them, and K2_BINS_PADDING_BYTES
 // more that may be read. False when the tree asks for more than there is.

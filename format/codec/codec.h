@@ -39,12 +39,13 @@ struct k2_block_entry {
     uint8_t width_bits; // 0..64
     uint64_t divisor;   // >= 1
     int64_t base;
+    size_t spare_bytes; // decoding: so many may be read behind the payload, which saves a copy
 };
 void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
                      struct k2_block_entry *entry, struct k2_buffer *out);
 
-// Decodes exactly `value_count` values into `values`, which has room for 64 more; `payload` may be
-// followed by anything readable, but nothing is read behind it. K2_CORRUPT for bytes that no
+// Decodes exactly `value_count` values into `values`, which has room for 64 more; what
+// stands behind `payload` changes nothing. K2_CORRUPT for bytes that no
 // encoder wrote and that would lead outside; arithmetic wraps.
 K2_MUST_CHECK enum k2_status k2_block_decode(const struct k2_block_entry *entry,
                                              struct k2_slice payload, int64_t *values,

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "format/base/alloc.h"
+#include "format/codec/bins.h"
 #include "format/codec/codec_table.h"
 
 enum { MOST = K2_BITPACK_VALUES };
@@ -227,28 +228,44 @@ enum { COUNT_COUNT = sizeof counts / sizeof counts[0] };
 
 static const char *const sets[] = {"scalar", "avx2", "avx512"};
 
-// The payload in memory of exactly its size, so that the address sanitizer sees a stray read.
-static void check_decode(const char *what, const struct k2_block_entry *entry,
+// The first bytes of a payload, in memory of exactly their size and what may be read behind them,
+// so that the address sanitizer sees a stray read.
+static uint8_t *exact_copy(const struct k2_buffer *payload, size_t size, size_t spare_bytes)
+{
+    uint8_t *exact = malloc(size + spare_bytes);
+    if (size > 0) {
+        memcpy(exact, payload->data, size);
+    }
+    if (spare_bytes > 0) {
+        memset(exact + size, 0xa5, spare_bytes);
+    }
+    return exact;
+}
+
+static const size_t spares[] = {0, K2_BINS_PADDING_BYTES};
+enum { WAY_COUNT = 2 * sizeof sets / sizeof sets[0] };
+
+// Every instruction set, without and with bytes behind the payload.
+static void check_decode(const char *what, const struct k2_block_entry *encoded,
                          const struct k2_buffer *payload, const int64_t *values, size_t count)
 {
-    uint8_t *exact = malloc(payload->size_bytes);
     int64_t *decoded = malloc((count + 64) * sizeof *decoded);
-    if (payload->size_bytes > 0) {
-        memcpy(exact, payload->data, payload->size_bytes);
-    }
-    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        if (!k2_codec_select(sets[i])) {
+    for (size_t i = 0; i < WAY_COUNT; i++) {
+        if (!k2_codec_select(sets[i / 2])) {
             continue;
         }
         struct k2_error error = {0};
+        struct k2_block_entry with_spare = *encoded, *entry = &with_spare;
+        entry->spare_bytes = spares[i % 2];
+        uint8_t *exact = exact_copy(payload, payload->size_bytes, entry->spare_bytes);
         enum k2_status status = k2_block_decode(
             entry, (struct k2_slice){exact, payload->size_bytes}, decoded, count, &error);
+        free(exact);
         if (status != K2_OK || memcmp(decoded, values, count * sizeof *values) != 0) {
             fail_msg("%s, %zu values, %s, %s: %s", what, count, k2_codec_name(entry->codec),
-                     sets[i], error.text);
+                     sets[i / 2], error.text);
         }
     }
-    free(exact);
     free(decoded);
 }
 
@@ -412,26 +429,26 @@ static void damaged_payloads_decode_alike(void **state)
         }
         for (int flip = 0; flip < 40; flip++) {
             size_t size = payload.size_bytes;
-            uint8_t *exact = malloc(size);
-            memcpy(exact, payload.data, size);
             // Most of them where the tables are.
             size_t bit = next_random(&random) % (flip % 2 == 0 && size > 60 ? 480 : size * 8);
-            exact[bit / 8] ^= (uint8_t)(1u << bit % 8);
             enum k2_status first = K2_OK;
-            for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-                if (!k2_codec_select(sets[i])) {
+            for (size_t i = 0; i < WAY_COUNT; i++) {
+                if (!k2_codec_select(sets[i / 2])) {
                     continue;
                 }
+                entry.spare_bytes = spares[i % 2];
+                uint8_t *exact = exact_copy(&payload, size, entry.spare_bytes);
+                exact[bit / 8] ^= (uint8_t)(1u << bit % 8);
                 enum k2_status status = k2_block_decode(&entry, (struct k2_slice){exact, size},
                                                         i == 0 ? expected : decoded, count, NULL);
+                free(exact);
                 first = i == 0 ? status : first;
                 if (status != first || (status == K2_OK && i > 0 &&
                                         memcmp(decoded, expected, count * sizeof *decoded) != 0)) {
                     fail_msg("%s, %zu values, bit %zu: %s", k2_codec_name(entry.codec), count, bit,
-                             sets[i]);
+                             sets[i / 2]);
                 }
             }
-            free(exact);
         }
     }
     k2_buffer_deinit(&payload);
