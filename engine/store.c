@@ -58,6 +58,7 @@ struct k2_store_txn {
 
 static atomic_long operations_left = -1; // test aid; -1: no limit
 static atomic_int refusal;
+static void (*_Atomic watching)(void); // test aid
 
 void k2_store_fail_after(long count, int error_number)
 {
@@ -65,10 +66,19 @@ void k2_store_fail_after(long count, int error_number)
     atomic_store(&operations_left, count);
 }
 
+void k2_store_watch(void (*watch)(void))
+{
+    atomic_store(&watching, watch);
+}
+
 // 0, or what a test wants LMDB to answer.
 static int refused(void)
 {
     long left = atomic_load_explicit(&operations_left, memory_order_relaxed);
+    void (*watch)(void) = left < 0 ? NULL : atomic_load_explicit(&watching, memory_order_relaxed);
+    if (watch != NULL) {
+        watch();
+    }
     if (left > 0) {
         atomic_store_explicit(&operations_left, left - 1, memory_order_relaxed);
     }

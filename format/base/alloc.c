@@ -7,12 +7,17 @@
 #include <string.h>
 
 static atomic_long allocations_left = -1; // test aid; -1: no limit
+static void (*_Atomic watching)(void);    // test aid
 
 static bool refused(void)
 {
     long left = atomic_load_explicit(&allocations_left, memory_order_relaxed);
     if (left < 0) {
         return false;
+    }
+    void (*watch)(void) = atomic_load_explicit(&watching, memory_order_relaxed);
+    if (watch != NULL) {
+        watch();
     }
     if (left == 0) {
         return true;
@@ -69,4 +74,9 @@ void k2_free(void *memory)
 void k2_alloc_fail_after(long count)
 {
     atomic_store(&allocations_left, count);
+}
+
+void k2_alloc_watch(void (*watch)(void))
+{
+    atomic_store(&watching, watch);
 }

@@ -17,6 +17,7 @@
 #include "engine/compact.h"
 #include "engine/export_note.h"
 #include "engine/file_io.h"
+#include "engine/gap_list.h"
 #include "engine/level_work.h"
 #include "engine/maintenance.h"
 #include "engine/repair.h"
@@ -26,14 +27,15 @@
 #include "tests/support/model_store.h"
 #include "tests/support/tier.h"
 
-enum { LIFE_OPERATIONS = 1000, LIVES = 20 };
+enum { LIFE_OPERATIONS = 1000, LIVES = 20, LEDGER_LIVES = 10 };
 
 static const int64_t century_ns = INT64_C(100) * 365 * 86400 * 1000000000;
 
 struct habits { // what a life is like
     bool dense, deletes, retains;
-    uint64_t loads; // of 100 operations
-    int64_t next[MODEL_TABLES][MODEL_SYMBOLS][MODEL_EPOCHS];
+    bool ledger;    // asked for gaps and completeness only
+    uint64_t loads; // a weight
+    int64_t next[MODEL_TABLES][MODEL_DOMAINS][MODEL_EPOCHS];
 };
 
 struct life {
@@ -55,8 +57,8 @@ static void expect_ok(struct life *life, enum k2_status status, const struct k2_
 
 // ---- commits
 
-// Mostly the next numbers of an instrument with a few missing; else late ones, or there already.
-static struct model_row random_row(struct life *life, size_t table)
+// Mostly the next numbers of a counter with a few missing; else late ones, or there already.
+static struct model_row random_row(struct life *life, size_t table, enum model_source source)
 {
     struct model_row row = {
         .symbol = (int)below(life, MODEL_SYMBOLS),
@@ -64,7 +66,8 @@ static struct model_row random_row(struct life *life, size_t table)
         .deletes = life->habits.deletes && below(life, 6) == 0,
         .content = {(int64_t)below(life, 3) - 1, (int64_t)below(life, 2), (int)below(life, 3) - 1},
     };
-    int64_t *next = &life->habits.next[table][row.symbol][row.epoch];
+    int domain = table_model_domain(row.symbol, source == MODEL_BY_CHANNEL);
+    int64_t *next = &life->habits.next[table][domain][row.epoch];
     if (below(life, 4) == 0 || row.deletes || *next >= MODEL_NUMBERS - 5) {
         uint64_t most = *next < MODEL_NUMBERS - 1 ? (uint64_t)*next + 1 : MODEL_NUMBERS;
         row.sequence = (int64_t)below(life, most);
@@ -107,7 +110,8 @@ static void make_load(struct life *life, struct load *load)
         load->source[i] = random_source(life);
         for (size_t j = 0; j < load->count[i]; j++) {
             bool again = j > 0 && below(life, 12) == 0;
-            load->rows[i][j] = again ? load->rows[i][below(life, j)] : random_row(life, i);
+            load->rows[i][j] =
+                again ? load->rows[i][below(life, j)] : random_row(life, i, load->source[i]);
             load->rows[i][j].deletes |= again && life->habits.deletes && below(life, 3) == 0;
         }
     }
@@ -486,10 +490,13 @@ static void repair(struct life *life)
     struct k2_repair_options options = {.from_segments = below(life, 4) > 0, .lost = print_loss};
     struct k2_repair_report report;
     struct k2_error error;
+    struct k2_gap_figures figures[MODEL_TABLES];
     char *before[MODEL_TABLES], index[TEST_PATH_BYTES + 8];
     bool lost = options.from_segments && below(life, 2) == 0;
     for (size_t i = 0; i < MODEL_TABLES; i++) {
         before[i] = model_store_ledger(store, i);
+        assert_int_equal(k2_gap_figures_get(store->engine, store->tables[i], &figures[i], NULL),
+                         K2_OK);
     }
     model_store_close(store);
     if (lost) {
@@ -511,9 +518,12 @@ static void repair(struct life *life)
             model->duplicates = model->rejected = 0;
             model->stored = model->versions;
         }
+        struct k2_gap_figures again;
         char *after = model_store_ledger(store, i);
-        if (all) {
+        assert_int_equal(k2_gap_figures_get(store->engine, store->tables[i], &again, NULL), K2_OK);
+        if (all) { // closed gaps, too
             assert_string_equal(after, before[i]);
+            assert_memory_equal(&again, &figures[i], sizeof again);
         }
         k2_free(after);
         k2_free(before[i]);
@@ -525,6 +535,7 @@ static void repair(struct life *life)
 
 static void compare_some(struct life *life)
 {
+    enum { QUESTIONS = 12, LEDGER_QUESTION = 4, LEDGER_QUESTIONS = 3 };
     struct model_store *store = &life->store;
     size_t table = below(life, MODEL_TABLES);
     uint64_t snapshot = below(life, store->newest) + 1;
@@ -534,7 +545,8 @@ static void compare_some(struct life *life)
     } else if (below(life, 4) == 0) {
         snapshot = store->newest;
     }
-    switch (below(life, 12)) {
+    switch (life->habits.ledger ? LEDGER_QUESTION + below(life, LEDGER_QUESTIONS)
+                                : below(life, QUESTIONS)) {
     case 0:
         model_compare_rows(store, table, snapshot, true);
         break;
@@ -577,23 +589,30 @@ typedef void operation_fn(struct life *life);
 static const struct {
     const char *name;
     operation_fn *run;
-    uint64_t weight;
+    uint64_t weight, ledger_weight;
     bool retains; // only in lives that do
 } operations[] = {
-    {"commit", commit_some, 0, false}, // by habit
-    {"compare", compare_some, 1300, false}, {"figures", compare_figures, 12, false},
-    {"compact", compact, 8, false},         {"levels", step_levels, 40, false},
-    {"maintenance", maintain, 2, false},    {"restart", restart, 14, false},
-    {"death", die_committing, 6, false},    {"tag", change_tag, 30, false},
-    {"export note", note_export, 2, false}, {"policy", change_policy, 16, false},
-    {"retain", retain, 16, true},           {"backup", back_up, 3, false},
-    {"repair", repair, 5, false},
+    {"commit", commit_some, 0, 0, false}, // by habit
+    {"compare", compare_some, 1300, 1300, false},
+    {"figures", compare_figures, 12, 20, false},
+    {"compact", compact, 8, 3, false},
+    {"levels", step_levels, 40, 0, false},
+    {"maintenance", maintain, 2, 0, false},
+    {"restart", restart, 14, 4, false},
+    {"death", die_committing, 6, 0, false},
+    {"tag", change_tag, 30, 0, false},
+    {"export note", note_export, 2, 0, false},
+    {"policy", change_policy, 16, 0, false},
+    {"retain", retain, 16, 0, true},
+    {"backup", back_up, 3, 0, false},
+    {"repair", repair, 5, 2, false},
 };
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 
 static uint64_t weight_of(const struct life *life, size_t operation)
 {
-    return operation == 0                                           ? life->habits.loads
+    return operation == 0        ? life->habits.loads
+           : life->habits.ledger ? operations[operation].ledger_weight
            : operations[operation].retains && !life->habits.retains ? 0
                                                                     : operations[operation].weight;
 }
@@ -612,7 +631,7 @@ static size_t choose(struct life *life)
     return chosen;
 }
 
-static void begin_life(struct life *life, uint64_t seed)
+static void begin_life(struct life *life, uint64_t seed, bool ledger)
 {
     static const int64_t steps_ns[] = {1, 1000000000, INT64_C(780000000000)};
     memset(life, 0, sizeof *life);
@@ -620,11 +639,12 @@ static void begin_life(struct life *life, uint64_t seed)
     test_folder_make(life->store.folder);
     model_store_open(&life->store, K2_ENGINE_CREATE);
     life->store.step_ns = steps_ns[below(life, 3)];
-    life->habits.dense = below(life, 2) == 0;
-    life->habits.deletes = below(life, 2) == 0;
-    life->habits.retains = below(life, 2) == 0;
+    life->habits.ledger = ledger;
+    life->habits.dense = below(life, 2) == 0 || ledger;
+    life->habits.deletes = below(life, 2) == 0 && !ledger;
+    life->habits.retains = below(life, 2) == 0 && !ledger;
     life->habits.loads = 150 + below(life, 3) * 150;
-    for (size_t i = 0; i < MODEL_TABLES; i++) {
+    for (size_t i = 0; i < MODEL_TABLES && !ledger; i++) {
         change_policy(life);
     }
     while (life->store.newest == 0) {
@@ -632,10 +652,10 @@ static void begin_life(struct life *life, uint64_t seed)
     }
 }
 
-static void live(struct life *life, uint64_t seed, uint64_t counts[OPERATIONS])
+static void live(struct life *life, uint64_t seed, bool ledger, uint64_t counts[OPERATIONS])
 {
     bool told = getenv("K2_TEST_TRACE") != NULL;
-    begin_life(life, seed);
+    begin_life(life, seed, ledger);
     for (; life->store.operation < LIFE_OPERATIONS; life->store.operation++) {
         size_t operation = choose(life);
         if (told) {
@@ -654,17 +674,16 @@ static void live(struct life *life, uint64_t seed, uint64_t counts[OPERATIONS])
     test_folder_remove(life->store.folder);
 }
 
-static void every_answer_equals_that_of_lists(void **state)
+static void live_on(uint64_t lives, bool ledger)
 {
-    (void)state;
     struct test_budget budget = {0};
     uint64_t counts[OPERATIONS] = {0}, seed = test_seed(), all = 0;
     int64_t start_ns = test_now_ns();
     struct life *life = k2_alloc_zero(1, sizeof *life);
     assert_non_null(life);
-    while (test_goes_on(&budget, LIVES / (uint64_t)test_stride(LIVES))) {
+    while (test_goes_on(&budget, lives / (uint64_t)test_stride((long)lives))) {
         print_message("# the life of seed %llu\n", (unsigned long long)seed);
-        live(life, seed++, counts);
+        live(life, seed++, ledger, counts);
     }
     for (size_t i = 0; i < OPERATIONS; i++) {
         all += counts[i];
@@ -675,10 +694,24 @@ static void every_answer_equals_that_of_lists(void **state)
     k2_free(life);
 }
 
+static void every_answer_equals_that_of_lists(void **state)
+{
+    (void)state;
+    live_on(LIVES, false);
+}
+
+// Sources that count, some beside them that do not, and many questions.
+static void the_ledger_equals_lists(void **state)
+{
+    (void)state;
+    live_on(LEDGER_LIVES, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_answer_equals_that_of_lists),
+        cmocka_unit_test(the_ledger_equals_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

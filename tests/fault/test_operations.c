@@ -481,6 +481,28 @@ static void expect_failure(const struct test_fault *fault, enum k2_status status
     }
 }
 
+// False: the read was done before the fault's turn came.
+static bool read_fails(struct world *world, const char *name, act *read, uint64_t expected,
+                       const struct test_fault *fault, long turn)
+{
+    char where[96];
+    uint64_t digest = 1;
+    struct k2_error error = {0};
+    (void)snprintf(where, sizeof where, "%s, %s at %ld", name, fault->name, turn);
+    fault->begin(turn);
+    enum k2_status status = read(world, &digest, &error);
+    fault->begin(-1);
+    if (status != K2_OK) {
+        expect_failure(fault, status, &error, where);
+    } else if (digest != expected) {
+        fail_msg("%s: another answer", where);
+    }
+    if (k2_engine_failure(world->engine) != NULL) {
+        fail_msg("%s: reading made the store read-only", where);
+    }
+    return status != K2_OK;
+}
+
 static void reading_survives(struct world *world, const char *name, act *read)
 {
     struct k2_error error = {0};
@@ -490,28 +512,25 @@ static void reading_survives(struct world *world, const char *name, act *read)
         fail_msg("%s: %s", name, error.text);
     }
     for (size_t i = 0; i < TEST_FAULTS; i++) {
+        const struct test_fault *fault = &test_faults[i];
         long turn = 0, failures = 0;
-        bool more = true;
-        for (; more; turn = test_next_turn(turn)) {
-            char where[96];
-            uint64_t digest = 1;
-            error = (struct k2_error){0};
-            (void)snprintf(where, sizeof where, "%s, %s at %ld", name, test_faults[i].name, turn);
-            test_faults[i].begin(turn);
+        long *places = NULL;
+        uint64_t digest = 1;
+        if (fault->watched && !fault->of_changes) {
+            test_places_begin(fault);
             enum k2_status status = read(world, &digest, &error);
-            test_faults[i].begin(-1);
-            more = status != K2_OK;
-            failures += more;
-            if (status != K2_OK) {
-                expect_failure(&test_faults[i], status, &error, where);
-            } else if (digest != expected) {
-                fail_msg("%s: another answer", where);
+            size_t count = test_places_end(fault, &places);
+            assert_int_equal(status, K2_OK);
+            for (size_t j = 0; j < count; j++) {
+                failures += read_fails(world, name, read, expected, fault, places[j]);
             }
-            if (k2_engine_failure(world->engine) != NULL) {
-                fail_msg("%s: reading made the store read-only", where);
-            }
+            free(places);
         }
-        assert_true(failures > 0 || test_faults[i].of_changes);
+        while (read_fails(world, name, read, expected, fault, turn)) {
+            turn = test_next_turn(turn);
+            failures++;
+        }
+        assert_true(failures > 0 || fault->of_changes);
     }
 }
 
@@ -540,9 +559,32 @@ static void expect_content(struct world *world, bool done, const char *where)
     }
 }
 
-static void changing_survives(struct world *world, const char *name, act *change)
+// False: the change was done before the fault's turn came.
+static bool change_fails(struct world *world, const char *name, act *change,
+                         const struct test_fault *fault, long turn)
 {
     bool again = change == repair_lost_index; // there is no store before it was done
+    struct k2_error error = {0};
+    uint64_t unused = 0;
+    char where[96];
+    (void)snprintf(where, sizeof where, "%s, %s at %ld", name, fault->name, turn);
+    copy_kept(world);
+    fault->begin(turn);
+    enum k2_status status = change(world, &unused, &error);
+    fault->begin(-1);
+    if (status != K2_OK) {
+        expect_failure(fault, status, &error, where);
+    }
+    if (status != K2_OK && again && change(world, &unused, &error) != K2_OK) {
+        fail_msg("%s: again: %s", where, error.text);
+    }
+    open_store(world, where);
+    expect_content(world, status == K2_OK, where);
+    return status != K2_OK;
+}
+
+static void changing_survives(struct world *world, const char *name, act *change)
+{
     struct k2_error error = {0};
     uint64_t unused = 0;
     copy_kept(world);
@@ -553,28 +595,25 @@ static void changing_survives(struct world *world, const char *name, act *change
     open_store(world, name);
     world->after = content_of(world, name);
     for (size_t i = 0; i < TEST_FAULTS; i++) {
-        bool more = true;
-        long failures = 0;
-        for (long turn = 0; more; turn = test_next_turn(turn)) {
-            char where[96];
-            error = (struct k2_error){0};
-            (void)snprintf(where, sizeof where, "%s, %s at %ld", name, test_faults[i].name, turn);
+        const struct test_fault *fault = &test_faults[i];
+        long turn = 0, failures = 0;
+        long *places = NULL;
+        if (fault->watched) {
             copy_kept(world);
-            test_faults[i].begin(turn);
+            test_places_begin(fault);
             enum k2_status status = change(world, &unused, &error);
-            test_faults[i].begin(-1);
-            more = status != K2_OK;
-            if (status != K2_OK) {
-                expect_failure(&test_faults[i], status, &error, where);
+            size_t count = test_places_end(fault, &places);
+            assert_int_equal(status, K2_OK);
+            for (size_t j = 0; j < count; j++) {
+                failures += change_fails(world, name, change, fault, places[j]);
             }
-            if (status != K2_OK && again && change(world, &unused, &error) != K2_OK) {
-                fail_msg("%s: again: %s", where, error.text);
-            }
-            open_store(world, where);
-            expect_content(world, status == K2_OK, where);
-            failures += more;
+            free(places);
         }
-        assert_true(failures > 0 || test_faults[i].of_changes);
+        while (change_fails(world, name, change, fault, turn)) {
+            turn = test_next_turn(turn);
+            failures++;
+        }
+        assert_true(failures > 0 || fault->of_changes);
     }
 }
 

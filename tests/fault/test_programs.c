@@ -265,25 +265,42 @@ static enum k2_status run(const char *path, size_t program, uint64_t *digest,
     return status;
 }
 
+// False: the program had ended before the fault's turn came.
+static bool program_fails(const char *path, size_t program, uint64_t expected,
+                          const struct test_fault *fault, long turn)
+{
+    uint64_t digest;
+    struct k2_error error = {0};
+    fault->begin(turn);
+    enum k2_status status = run(path, program, &digest, &error);
+    fault->begin(-1);
+    if (status == K2_OK ? digest != expected : status != fault->status || error.text[0] == '\0') {
+        fail_msg("%s, %s at %ld: %s: %s", programs[program].name, fault->name, turn,
+                 k2_status_name(status), error.text);
+    }
+    return status != K2_OK;
+}
+
 static void try_program(const char *path, size_t program, const struct test_fault *fault)
 {
     uint64_t expected, digest;
     struct k2_error error = {0};
+    long *places = NULL;
     if (run(path, program, &expected, &error) != K2_OK) {
         fail_msg("%s: %s", programs[program].name, error.text);
     }
-    bool more = true;
-    for (long turn = 0; more; turn = test_next_turn(turn)) {
-        error = (struct k2_error){0};
-        fault->begin(turn);
+    if (fault->watched) {
+        test_places_begin(fault);
         enum k2_status status = run(path, program, &digest, &error);
-        fault->begin(-1);
-        more = status != K2_OK;
-        if (status == K2_OK ? digest != expected
-                            : status != fault->status || error.text[0] == '\0') {
-            fail_msg("%s, %s at %ld: %s: %s", programs[program].name, fault->name, turn,
-                     k2_status_name(status), error.text);
+        size_t count = test_places_end(fault, &places);
+        assert_int_equal(status, K2_OK);
+        for (size_t i = 0; i < count; i++) {
+            (void)program_fails(path, program, expected, fault, places[i]);
         }
+        free(places);
+    }
+    for (long turn = 0; program_fails(path, program, expected, fault, turn);) {
+        turn = test_next_turn(turn);
     }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "format/base/status.h"
 
@@ -10,6 +11,7 @@ struct test_fault {
     void (*begin)(long after); // how many turns go well before it; -1: it ends
     enum k2_status status;     // that the store is to give
     bool of_changes;           // never met by who only reads
+    bool watched;              // test_places has something to say of it
 };
 
 enum { TEST_FAULTS = 4 };
@@ -17,3 +19,13 @@ extern const struct test_fault test_faults[TEST_FAULTS];
 
 // The turn to try after this one: in torture each; else rarer, the more there have been.
 long test_next_turn(long turn);
+
+// Which turns meet the fault somewhere new: on the stack is a call that no turn of this fault was
+// below before, in the whole program. To let each of them fail shows one failure to every line
+// that a failure can come to, in few turns. For what runs in one thread.
+//
+// Between begin and end no turn fails. The turns are the caller's to free with free(); fewer than
+// the operation has, and none after TEST_PLACES_MOST turns.
+enum { TEST_PLACES_MOST = 100000 };
+void test_places_begin(const struct test_fault *fault);
+size_t test_places_end(const struct test_fault *fault, long **turns);

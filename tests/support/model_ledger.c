@@ -18,8 +18,6 @@
 
 enum { TEXT_BYTES = 4 << 20 };
 
-static const char *const channels[MODEL_CHANNELS] = {"asset_class=even", "asset_class=odd"};
-
 static void put_gap(struct k2_buffer *out, const char *name, const struct model_gap *gap)
 {
     k2_put_format(out, "%s %lld %lld-%lld(%lld,%lld)\n", name, (long long)gap->epoch,
@@ -103,11 +101,12 @@ void model_compare_gaps(struct model_store *self, size_t table, uint64_t snapsho
     sort_lines((char *)told.data);
     for (int domain = 0; domain < MODEL_DOMAINS; domain++) {
         size_t count = table_model_gaps(model, domain, snapshot, gaps);
+        char name[64];
+        bool channel = domain >= MODEL_SYMBOLS;
+        (void)snprintf(name, sizeof name, "%s%s", channel ? "asset_class=" : "",
+                       channel ? model_channels[domain - MODEL_SYMBOLS] : model_symbols[domain]);
         for (size_t i = 0; i < count; i++) {
-            put_gap(&expected,
-                    domain < MODEL_SYMBOLS ? model_symbols[domain]
-                                           : channels[domain - MODEL_SYMBOLS],
-                    &gaps[i]);
+            put_gap(&expected, name, &gaps[i]);
         }
     }
     k2_put_u8(&expected, 0);
@@ -143,7 +142,7 @@ static void judge(const struct table_model *model, const bool *asked,
 {
     bool used[MODEL_DOMAINS] = {false}, dense = true, any = false;
     for (int symbol = 0; symbol < MODEL_SYMBOLS; symbol++) {
-        int channel = MODEL_SYMBOLS + symbol % MODEL_CHANNELS;
+        int channel = table_model_domain(symbol, true);
         if (!asked[symbol] || model->first[symbol] == 0 ||
             model->first[symbol] > request->snapshot) {
             continue;
@@ -233,9 +232,8 @@ static void compare_known(struct model_store *self, size_t table)
         bool counted = table_model_is_dense(model, domain, self->newest);
         for (size_t i = 0; i < model->arrival_count; i++) {
             const struct model_arrival *row = &model->arrivals[i];
-            if (!row->unknown[domain >= MODEL_SYMBOLS] &&
-                domain == (domain < MODEL_SYMBOLS ? row->symbol
-                                                  : MODEL_SYMBOLS + row->symbol % MODEL_CHANNELS)) {
+            bool channel = domain >= MODEL_SYMBOLS;
+            if (!row->unknown[channel] && domain == table_model_domain(row->symbol, channel)) {
                 least = row->time_ns < least ? row->time_ns : least;
                 greatest = row->time_ns > greatest ? row->time_ns : greatest;
             }
@@ -245,8 +243,7 @@ static void compare_known(struct model_store *self, size_t table)
             until_ns = greatest < until_ns ? greatest : until_ns;
             dense = true;
         } else if (least <= greatest && domain < MODEL_SYMBOLS) {
-            loose |=
-                !table_model_is_dense(model, MODEL_SYMBOLS + domain % MODEL_CHANNELS, self->newest);
+            loose |= !table_model_is_dense(model, table_model_domain(domain, true), self->newest);
         }
     }
     assert_true(told.has_known == (dense && !loose));

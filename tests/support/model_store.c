@@ -85,7 +85,7 @@ void model_store_fill(struct model_store *self, size_t table, const struct model
             assert_int_equal(k2_row_batch_set_text(batch, row, self->id[table], id, NULL), K2_OK);
         }
         const struct k2_slice channel =
-            k2_slice_of(rows[i].symbol % MODEL_CHANNELS == 0 ? "even" : "odd");
+            k2_slice_of(model_channels[rows[i].symbol % MODEL_CHANNELS]);
         assert_int_equal(k2_row_batch_set_text(batch, row, self->channel[table], channel, NULL),
                          K2_OK);
         if (rows[i].deletes || ops) {

@@ -9,6 +9,7 @@
 #include "format/base/alloc.h"
 
 const char *const model_symbols[MODEL_SYMBOLS] = {"A", "AA", "AB", "B", "BTC/USDT", "z"};
+const char *const model_channels[MODEL_CHANNELS] = {"one", "three", "two"};
 
 void table_model_clear(struct table_model *model)
 {
@@ -178,7 +179,7 @@ static void skip_seen(const struct table_model *model, const struct model_row *r
     }
 }
 
-static int domain_of(int symbol, bool channel)
+int table_model_domain(int symbol, bool channel)
 {
     return channel ? MODEL_SYMBOLS + symbol % MODEL_CHANNELS : symbol;
 }
@@ -189,7 +190,7 @@ static void forget_gone(struct table_model *model, int domain)
     bool channel = domain >= MODEL_SYMBOLS;
     for (size_t i = 0; i < model->arrival_count; i++) {
         struct model_arrival *row = &model->arrivals[i];
-        row->unknown[channel] |= row->gone && domain_of(row->symbol, channel) == domain;
+        row->unknown[channel] |= row->gone && table_model_domain(row->symbol, channel) == domain;
     }
 }
 
@@ -219,7 +220,7 @@ bool table_model_follows(const struct table_model *model, const struct model_row
 {
     bool all = true;
     for (size_t i = 0; i < count; i++) {
-        all &= model->since[domain_of(rows[i].symbol, source == MODEL_BY_CHANNEL)] != 0;
+        all &= model->since[table_model_domain(rows[i].symbol, source == MODEL_BY_CHANNEL)] != 0;
     }
     return all;
 }
@@ -229,7 +230,7 @@ void table_model_follow(struct table_model *model, const struct model_row *rows,
 {
     bool dense = source == MODEL_BY_SYMBOL || source == MODEL_BY_CHANNEL;
     for (size_t i = 0; dense && i < count; i++) {
-        int domain = domain_of(rows[i].symbol, source == MODEL_BY_CHANNEL);
+        int domain = table_model_domain(rows[i].symbol, source == MODEL_BY_CHANNEL);
         if (model->since[domain] == 0) {
             model->since[domain] = commit;
             forget_gone(model, domain);
@@ -325,7 +326,7 @@ static void see_numbers(const struct table_model *model, int domain, int64_t epo
     memset(numbers, 0, MODEL_NUMBERS * sizeof *numbers);
     for (size_t i = 0; i < model->arrival_count; i++) {
         const struct model_arrival *row = &model->arrivals[i];
-        bool own = domain_of(row->symbol, domain >= MODEL_SYMBOLS) == domain;
+        bool own = table_model_domain(row->symbol, domain >= MODEL_SYMBOLS) == domain;
         if (!own || row->unknown[domain >= MODEL_SYMBOLS] || row->epoch != epoch ||
             row->commit > snapshot) {
             continue;

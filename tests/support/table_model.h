@@ -9,7 +9,7 @@
 
 enum {
     MODEL_SYMBOLS = 6,
-    MODEL_CHANNELS = 2, // channel = symbol % 2
+    MODEL_CHANNELS = 3, // of two symbols each: channel = symbol % 3
     MODEL_DOMAINS = MODEL_SYMBOLS + MODEL_CHANNELS,
     MODEL_EPOCHS = 2,
     MODEL_NUMBERS = 200, // sequences are below it
@@ -17,6 +17,7 @@ enum {
 };
 
 extern const char *const model_symbols[MODEL_SYMBOLS]; // sorted by their bytes
+extern const char *const model_channels[MODEL_CHANNELS];
 
 struct model_content {
     int64_t price, quantity;
@@ -101,6 +102,7 @@ struct model_gap {
     int64_t epoch, first, last, after_ns, before_ns;
 };
 
+int table_model_domain(int symbol, bool channel); // symbols, then channels
 bool table_model_is_dense(const struct table_model *model, int domain, uint64_t snapshot);
 // The open gaps of a domain as of a snapshot; at most MODEL_EPOCHS * MODEL_NUMBERS.
 size_t table_model_gaps(const struct table_model *model, int domain, uint64_t snapshot,
