@@ -15,6 +15,7 @@
 #include "engine/index_pages.h"
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
+#include "format/base/fault.h"
 
 enum { CHECKSUM_BYTES = 4, MAX_READERS = 1024 };
 static const size_t map_bytes = (size_t)64 << 30; // sparse: address space, not disk
@@ -56,33 +57,18 @@ struct k2_store_txn {
     bool write;
 };
 
-static atomic_long operations_left = -1; // test aid; -1: no limit
-static atomic_int refusal;
-static void (*_Atomic watching)(void); // test aid
+static atomic_int refusal; // test aid
 
 void k2_store_fail_after(long count, int error_number)
 {
     atomic_store(&refusal, error_number);
-    atomic_store(&operations_left, count);
-}
-
-void k2_store_watch(void (*watch)(void))
-{
-    atomic_store(&watching, watch);
+    k2_fault_after(K2_FAULT_INDEX, count);
 }
 
 // 0, or what a test wants LMDB to answer.
 static int refused(void)
 {
-    long left = atomic_load_explicit(&operations_left, memory_order_relaxed);
-    void (*watch)(void) = left < 0 ? NULL : atomic_load_explicit(&watching, memory_order_relaxed);
-    if (watch != NULL) {
-        watch();
-    }
-    if (left > 0) {
-        atomic_store_explicit(&operations_left, left - 1, memory_order_relaxed);
-    }
-    return left == 0 ? atomic_load(&refusal) : 0;
+    return k2_fault_due(K2_FAULT_INDEX) ? atomic_load(&refusal) : 0;
 }
 
 // The one place where LMDB's codes become ours.

@@ -106,6 +106,3 @@ uint64_t k2_store_size_bytes(struct k2_store *store); // pages in use
 // Test aid: the next `count` operations on indexes succeed, all later ones fail with
 // `error_number`, an errno or a code of LMDB's; -1 turns it off.
 void k2_store_fail_after(long count, int error_number);
-
-// Test aid: called before each operation while they are counted; NULL: nothing is called.
-void k2_store_watch(void (*watch)(void));

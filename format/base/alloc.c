@@ -1,29 +1,15 @@
 #include "format/base/alloc.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-static atomic_long allocations_left = -1; // test aid; -1: no limit
-static void (*_Atomic watching)(void);    // test aid
+#include "format/base/fault.h"
 
 static bool refused(void)
 {
-    long left = atomic_load_explicit(&allocations_left, memory_order_relaxed);
-    if (left < 0) {
-        return false;
-    }
-    void (*watch)(void) = atomic_load_explicit(&watching, memory_order_relaxed);
-    if (watch != NULL) {
-        watch();
-    }
-    if (left == 0) {
-        return true;
-    }
-    atomic_store_explicit(&allocations_left, left - 1, memory_order_relaxed);
-    return false;
+    return k2_fault_due(K2_FAULT_MEMORY);
 }
 
 void *k2_alloc(size_t size_bytes)
@@ -73,10 +59,5 @@ void k2_free(void *memory)
 
 void k2_alloc_fail_after(long count)
 {
-    atomic_store(&allocations_left, count);
-}
-
-void k2_alloc_watch(void (*watch)(void))
-{
-    atomic_store(&watching, watch);
+    k2_fault_after(K2_FAULT_MEMORY, count);
 }

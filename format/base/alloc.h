@@ -24,6 +24,3 @@ void k2_free(void *memory);
 
 // Test aid: the next `count` allocations succeed, all later ones fail; -1 turns it off.
 void k2_alloc_fail_after(long count);
-
-// Test aid: called before each allocation while they are counted; NULL: nothing is called.
-void k2_alloc_watch(void (*watch)(void));

@@ -5,10 +5,17 @@
 #include <xxh_x86dispatch.h> // the same functions, as fast as the machine allows
 #endif
 
+#include "format/base/fault.h"
+
 uint64_t k2_checksum(struct k2_slice bytes, uint64_t file_id, uint64_t offset)
 {
     uint64_t seed = file_id * 0x9e3779b97f4a7c15u ^ offset * 0xc2b2ae3d27d4eb4fu ^ bytes.size_bytes;
     return XXH3_64bits_withSeed(bytes.data, bytes.size_bytes, seed);
+}
+
+bool k2_checksum_holds(struct k2_slice bytes, uint64_t file_id, uint64_t offset, uint64_t stored)
+{
+    return k2_checksum(bytes, file_id, offset) == stored && !k2_fault_due(K2_FAULT_CHECKSUM);
 }
 
 uint64_t k2_hash(struct k2_slice bytes)

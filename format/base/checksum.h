@@ -1,6 +1,7 @@
 // XXH3-64 over bytes and the place that they belong to.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/base/bytes.h"
@@ -8,6 +9,9 @@
 // The place goes into the seed, so that intact bytes in the wrong file or at the wrong offset do
 // not pass. `file_id` and `offset` are the segment id and the byte offset in it.
 uint64_t k2_checksum(struct k2_slice bytes, uint64_t file_id, uint64_t offset);
+
+// Are the bytes those that were written there?
+bool k2_checksum_holds(struct k2_slice bytes, uint64_t file_id, uint64_t offset, uint64_t stored);
 
 // Plain XXH3-64 with seed 0: hash tables, the checksum of an HTTP body.
 uint64_t k2_hash(struct k2_slice bytes);

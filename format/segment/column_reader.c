@@ -40,8 +40,8 @@ static enum k2_status find_chunk(const struct k2_row_group_view *view, size_t in
     const struct k2_column_place *place = &view->places[index];
     struct k2_slice bytes = {view->bytes.data + place->offset, column->length_bytes};
     if (!atomic_load_explicit(&view->checked[index], memory_order_relaxed)) {
-        if (k2_checksum(bytes, view->info.segment_id, view->info.offset + place->offset) !=
-            place->checksum) {
+        if (!k2_checksum_holds(bytes, view->info.segment_id, view->info.offset + place->offset,
+                               place->checksum)) {
             return k2_fail(error, K2_CORRUPT, "checksum mismatch in %zu bytes at %llu",
                            bytes.size_bytes,
                            (unsigned long long)(view->info.offset + place->offset));

@@ -70,8 +70,8 @@ static enum k2_status check_head(const struct k2_row_group_view *view, struct k2
     }
     struct k2_slice checked = {bytes.data + K2_GROUP_AT_CHECKED,
                                header->head_bytes - K2_GROUP_AT_CHECKED};
-    if (read_u64_at(bytes.data + K2_GROUP_AT_CHECKSUM) !=
-        k2_checksum(checked, segment_id, offset + K2_GROUP_AT_CHECKED)) {
+    if (!k2_checksum_holds(checked, segment_id, offset + K2_GROUP_AT_CHECKED,
+                           read_u64_at(bytes.data + K2_GROUP_AT_CHECKSUM))) {
         return k2_fail(error, K2_CORRUPT, "head: checksum mismatch");
     }
     if (view->info.segment_id != segment_id || view->info.offset != offset) {
@@ -203,8 +203,8 @@ static enum k2_status directory_bytes(struct k2_row_group_view *view, const stru
                                       struct k2_slice *raw, struct k2_error *error)
 {
     struct k2_slice stored = {view->bytes.data + header->head_bytes, header->directory_bytes};
-    if (header->directory_checksum !=
-        k2_checksum(stored, view->info.segment_id, view->info.offset + header->head_bytes)) {
+    if (!k2_checksum_holds(stored, view->info.segment_id, view->info.offset + header->head_bytes,
+                           header->directory_checksum)) {
         return k2_fail(error, K2_CORRUPT, "symbol directory: checksum mismatch");
     }
     *raw = stored;

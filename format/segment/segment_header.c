@@ -8,11 +8,10 @@
 // Feature bits that this reader knows; a set bit that it does not know decides what it may do.
 enum { KNOWN_INCOMPATIBLE = 0, KNOWN_READ_ONLY = 0 };
 
-static uint64_t header_checksum(const uint8_t *header, uint64_t segment_id)
+static struct k2_slice checked_part(const uint8_t *header)
 {
-    struct k2_slice checked = {header + K2_SEGMENT_AT_CHECKED,
-                               K2_SEGMENT_ALIGNMENT - K2_SEGMENT_AT_CHECKED};
-    return k2_checksum(checked, segment_id, K2_SEGMENT_AT_CHECKED);
+    return (struct k2_slice){header + K2_SEGMENT_AT_CHECKED,
+                             K2_SEGMENT_ALIGNMENT - K2_SEGMENT_AT_CHECKED};
 }
 
 enum k2_status k2_segment_header_encode(const uint8_t store_id[16], uint64_t segment_id,
@@ -31,8 +30,9 @@ enum k2_status k2_segment_header_encode(const uint8_t store_id[16], uint64_t seg
     k2_put_zeros(out, K2_SEGMENT_ALIGNMENT - K2_SEGMENT_HEADER_USED_BYTES);
     enum k2_status status = k2_buffer_check(out, "segment header", error);
     if (status == K2_OK) {
-        k2_buffer_patch_u64(out, start + K2_SEGMENT_AT_CHECKSUM,
-                            header_checksum(out->data + start, segment_id));
+        k2_buffer_patch_u64(
+            out, start + K2_SEGMENT_AT_CHECKSUM,
+            k2_checksum(checked_part(out->data + start), segment_id, K2_SEGMENT_AT_CHECKED));
     }
     return status;
 }
@@ -75,7 +75,8 @@ enum k2_status k2_segment_header_check(struct k2_slice file, const uint8_t store
         return k2_fail(error, K2_CORRUPT, "segment header: not a K2 segment");
     }
     uint64_t stored_id = read_at(file.data, K2_SEGMENT_AT_ID, 8);
-    if (read_at(file.data, K2_SEGMENT_AT_CHECKSUM, 8) != header_checksum(file.data, stored_id)) {
+    if (!k2_checksum_holds(checked_part(file.data), stored_id, K2_SEGMENT_AT_CHECKED,
+                           read_at(file.data, K2_SEGMENT_AT_CHECKSUM, 8))) {
         return k2_fail(error, K2_CORRUPT, "segment header: checksum mismatch");
     }
     enum k2_status status = check_features(file.data, error);

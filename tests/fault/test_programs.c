@@ -165,39 +165,46 @@ static enum k2_status make_candles(struct k2_db *db, uint64_t *digest, struct k2
 }
 
 // A consumer of Arrow streams learns no more than a number and a text; out of memory stays that.
-static enum k2_status export(struct k2_db *db, uint64_t *digest, struct k2_error *error) {
-    struct k2_query query = query_of("quotes"); struct k2_cursor *cursor = NULL;
-    struct ArrowArrayStream stream = {0}; struct ArrowSchema schema = {0};
+static enum k2_status export_stream(struct k2_db *db, uint64_t *digest, struct k2_error *error)
+{
+    struct k2_query query = query_of("quotes");
+    struct k2_cursor *cursor = NULL;
+    struct ArrowArrayStream stream = {0};
+    struct ArrowSchema schema = {0};
     enum k2_status status = k2_cursor_open(&cursor, db, &query, error);
-    if (status == K2_OK){status = k2_cursor_export_stream(&cursor, NULL, &stream, error);}
-k2_cursor_close(cursor);
-if (status != K2_OK) {
-    return status;
-}
-int code = stream.get_schema(&stream, &schema);
-if (code == 0) {
-    rich_note(digest, schema.n_children);
-    schema.release(&schema);
-}
-for (bool more = code == 0; more;) {
-    struct ArrowArray array = {0};
-    code = stream.get_next(&stream, &array);
-    more = code == 0 && array.release != NULL;
-    if (more) {
-        rich_note(digest, array.length);
-        array.release(&array);
+    if (status == K2_OK) {
+        status = k2_cursor_export_stream(&cursor, NULL, &stream, error);
     }
-}
-if (code != 0) {
-    const char *text = stream.get_last_error(&stream);
-    assert_true(text != NULL && text[0] != '\0');
-    status = strstr(text, "memory") != NULL     ? K2_NO_MEMORY
-             : strstr(text, "No space") != NULL ? K2_NO_SPACE
-                                                : K2_IO;
-    status = k2_fail(error, status, "%s", text);
-}
-stream.release(&stream);
-return status;
+    k2_cursor_close(cursor);
+    if (status != K2_OK) {
+        return status;
+    }
+    int code = stream.get_schema(&stream, &schema);
+    if (code == 0) {
+        rich_note(digest, schema.n_children);
+        schema.release(&schema);
+    }
+    for (bool more = code == 0; more;) {
+        struct ArrowArray array = {0};
+        code = stream.get_next(&stream, &array);
+        more = code == 0 && array.release != NULL;
+        if (more) {
+            rich_note(digest, array.length);
+            array.release(&array);
+        }
+    }
+    if (code != 0) {
+        const char *text = stream.get_last_error(&stream);
+        assert_true(text != NULL && text[0] != '\0');
+        status = strstr(text, "memory") != NULL     ? K2_NO_MEMORY
+                 : strstr(text, "No space") != NULL ? K2_NO_SPACE
+                 : strstr(text, "checksum mismatch") != NULL || strstr(text, "k2 repair") != NULL
+                     ? K2_CORRUPT
+                     : K2_IO;
+        status = k2_fail(error, status, "%s", text);
+    }
+    stream.release(&stream);
+    return status;
 }
 
 // The same rows each time: stored once, duplicates from then on.
@@ -247,7 +254,7 @@ static const struct {
     {"coverage", K2_DB_READ, cover},
     {"sums", K2_DB_READ, add_up},
     {"candles", K2_DB_READ, make_candles},
-    {"Arrow stream", K2_DB_READ, export},
+    {"Arrow stream", K2_DB_READ, export_stream},
     {"append", K2_DB_WRITE, append},
     {"writer that reads", K2_DB_WRITE, read_some},
 };

@@ -13,6 +13,7 @@
 #include "engine/file_io.h"
 #include "engine/store.h"
 #include "format/base/alloc.h"
+#include "format/base/fault.h"
 #include "tests/support/tier.h"
 
 enum { DEEPEST = 32, SEEN_ROOM = 1 << 16 };
@@ -91,6 +92,17 @@ static void index_is_full(long after)
     k2_store_fail_after(after, ENOSPC);
 }
 
+static void index_is_damaged(long after)
+{
+    enum { MDB_CORRUPTED = -30796 };
+    k2_store_fail_after(after, MDB_CORRUPTED);
+}
+
+static void bytes_are_damaged(long after)
+{
+    k2_fault_after(K2_FAULT_CHECKSUM, after);
+}
+
 static void files_fail(long after)
 {
     files_left = after < 0 ? -1 : after + 1;
@@ -98,10 +110,12 @@ static void files_fail(long after)
 }
 
 const struct test_fault test_faults[TEST_FAULTS] = {
-    {"no memory", memory_fails, K2_NO_MEMORY, false, true},
-    {"index: EIO", index_fails, K2_IO, false, true},
-    {"index: ENOSPC", index_is_full, K2_NO_SPACE, false, false},
-    {"files: EIO", files_fail, K2_IO, true, true},
+    {"no memory", memory_fails, K2_NO_MEMORY, .watched = true},
+    {"index: EIO", index_fails, K2_IO, .watched = true},
+    {"index: ENOSPC", index_is_full, .status = K2_NO_SPACE},
+    {"index: damaged", index_is_damaged, .status = K2_CORRUPT},
+    {"segments: damaged", bytes_are_damaged, K2_CORRUPT, .of_segments = true, .watched = true},
+    {"files: EIO", files_fail, K2_IO, .of_changes = true, .watched = true},
 };
 
 long test_next_turn(long turn)
@@ -115,16 +129,18 @@ void test_places_begin(const struct test_fault *fault)
     (void)backtrace(&frame, 1); // the first call loads a library
     places = &all_places[fault - test_faults];
     places->turn = 0;
-    k2_alloc_watch(fault->begin == memory_fails ? note_turn : NULL);
-    k2_store_watch(fault->begin == index_fails ? note_turn : NULL);
+    for (int kind = 0; kind < K2_FAULT_KINDS; kind++) {
+        k2_fault_watch((enum k2_fault)kind, note_turn); // of which only this one's are counted
+    }
     fault->begin(LONG_MAX - 1);
 }
 
 size_t test_places_end(const struct test_fault *fault, long **turns)
 {
     fault->begin(-1);
-    k2_alloc_watch(NULL);
-    k2_store_watch(NULL);
+    for (int kind = 0; kind < K2_FAULT_KINDS; kind++) {
+        k2_fault_watch((enum k2_fault)kind, NULL);
+    }
     size_t count = places->turn_count;
     *turns = places->turns;
     places->turns = NULL;

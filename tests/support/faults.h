@@ -11,10 +11,11 @@ struct test_fault {
     void (*begin)(long after); // how many turns go well before it; -1: it ends
     enum k2_status status;     // that the store is to give
     bool of_changes;           // never met by who only reads
+    bool of_segments;          // met by first touches only; to a repair it is no fault
     bool watched;              // test_places has something to say of it
 };
 
-enum { TEST_FAULTS = 4 };
+enum { TEST_FAULTS = 6 };
 extern const struct test_fault test_faults[TEST_FAULTS];
 
 // The turn to try after this one: in torture each; else rarer, the more there have been.
