@@ -94,18 +94,37 @@ static enum k2_status read_chunk(struct k2_slice value, uint64_t chunk, uint64_t
     return K2_OK;
 }
 
+// The cursor at the last chunk, to be closed after any outcome.
+static enum k2_status find_last(struct k2_store_txn *txn, struct k2_store_cursor *cursor,
+                                struct k2_error *error)
+{
+    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_COMMIT, cursor, error);
+    return status == K2_OK ? k2_store_last(cursor, error) : status;
+}
+
 enum k2_status k2_commit_log_newest(struct k2_store_txn *txn, struct k2_snapshot *snapshot,
                                     struct k2_error *error)
 {
     struct k2_store_cursor cursor;
     memset(snapshot, 0, sizeof *snapshot);
-    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_COMMIT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_last(&cursor, error);
-    }
+    enum k2_status status = find_last(txn, &cursor, error);
     if (status == K2_OK && cursor.found) {
         uint64_t chunk = k2_index_key_get(cursor.key, 0, 8);
         status = read_chunk(cursor.value, chunk, UINT64_MAX, INT64_MAX, snapshot, error);
+    }
+    k2_store_cursor_close(&cursor);
+    return status;
+}
+
+enum k2_status k2_commit_log_newest_id(struct k2_store_txn *txn, uint64_t *id,
+                                       struct k2_error *error)
+{
+    struct k2_store_cursor cursor;
+    *id = 0;
+    enum k2_status status = find_last(txn, &cursor, error);
+    if (status == K2_OK && cursor.found) {
+        struct k2_byte_reader reader = {.rest = cursor.value};
+        *id = k2_index_key_get(cursor.key, 0, 8) * K2_COMMIT_LOG_CHUNK + k2_read_varint(&reader);
     }
     k2_store_cursor_close(&cursor);
     return status;

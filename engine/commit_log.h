@@ -29,6 +29,9 @@ K2_MUST_CHECK enum k2_status k2_commit_log_recount(struct k2_store_txn *txn, uin
 K2_MUST_CHECK enum k2_status k2_commit_log_newest(struct k2_store_txn *txn,
                                                   struct k2_snapshot *snapshot,
                                                   struct k2_error *error);
+// Its id alone, which costs no more among many entries.
+K2_MUST_CHECK enum k2_status k2_commit_log_newest_id(struct k2_store_txn *txn, uint64_t *id,
+                                                     struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_commit_log_get(struct k2_store_txn *txn, uint64_t id, bool *found,
                                                struct k2_snapshot *snapshot,
                                                struct k2_error *error);

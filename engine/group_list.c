@@ -1,8 +1,10 @@
 #include "engine/group_list.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "engine/commit_log.h"
 #include "engine/engine_state.h"
 #include "format/base/alloc.h"
 
@@ -23,6 +25,8 @@ struct k2_group_lists {
 static void list_free(struct k2_group_list *list)
 {
     if (list != NULL) {
+        k2_free(list->by_instrument);
+        k2_free(list->reach);
         k2_free(list->groups);
         k2_free(list);
     }
@@ -127,6 +131,116 @@ static enum k2_status fill(struct k2_group_list *list, struct k2_store_txn *txn,
     return status;
 }
 
+static int compare_instruments(const void *left, const void *right, void *context)
+{
+    const struct k2_listed_group *groups = context;
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    uint32_t min_a = groups[a].record.instrument_min, min_b = groups[b].record.instrument_min;
+    return min_a != min_b ? (min_a > min_b) - (min_a < min_b) : (a > b) - (a < b);
+}
+
+// Sets the reach of the nodes in [low, high); gives that of the one in the middle, which is not
+// deeper in the tree than the bits of a size_t.
+static uint32_t set_reach(struct k2_group_list *list, size_t low,
+                          size_t high) // NOLINT(misc-no-recursion)
+{
+    if (low >= high) {
+        return 0;
+    }
+    size_t middle = low + (high - low) / 2;
+    uint32_t most = list->groups[list->by_instrument[middle]].record.instrument_max;
+    uint32_t left = set_reach(list, low, middle), right = set_reach(list, middle + 1, high);
+    most = left > most ? left : most;
+    most = right > most ? right : most;
+    list->reach[middle] = most;
+    return most;
+}
+
+void k2_group_list_order(struct k2_group_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        list->by_instrument[i] = (uint32_t)i;
+    }
+    if (list->count > 0) {
+        qsort_r(list->by_instrument, list->count, sizeof *list->by_instrument, compare_instruments,
+                list->groups);
+    }
+    (void)set_reach(list, 0, list->count);
+}
+
+static enum k2_status order_by_instrument(struct k2_group_list *list, struct k2_error *error)
+{
+    list->by_instrument = k2_alloc(list->count * sizeof *list->by_instrument);
+    list->reach = k2_alloc(list->count * sizeof *list->reach);
+    if (list->by_instrument == NULL || list->reach == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "groups: out of memory");
+    }
+    k2_group_list_order(list);
+    return K2_OK;
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+bool k2_group_list_of_instrument(const struct k2_group_list *list, uint32_t instrument,
+                                 uint32_t *places, size_t room, size_t *count)
+{
+    struct part {
+        size_t low, high;
+    } parts[64] = {{0, list->count}}; // one for each level of the tree, and the last one's sides
+    *count = 0;
+    for (size_t part_count = 1; part_count > 0;) {
+        struct part part = parts[--part_count];
+        size_t middle = part.low + (part.high - part.low) / 2;
+        if (part.low >= part.high || list->reach[middle] < instrument) {
+            continue;
+        }
+        uint32_t place = list->by_instrument[middle];
+        const struct k2_group_record *record = &list->groups[place].record;
+        parts[part_count++] = (struct part){part.low, middle};
+        if (record->instrument_min <= instrument) {
+            parts[part_count++] = (struct part){middle + 1, part.high};
+        }
+        if (record->instrument_min <= instrument && instrument <= record->instrument_max) {
+            if (*count == room) {
+                return false;
+            }
+            places[(*count)++] = place;
+        }
+    }
+    if (*count > 1) {
+        qsort(places, *count, sizeof *places, compare_places);
+    }
+    return true;
+}
+
+enum k2_status k2_group_longest_ns(struct k2_store_txn *txn, uint16_t table_id, int64_t *longest_ns,
+                                   struct k2_error *error)
+{
+    struct k2_index_key key = k2_index_key_id(table_id, 2);
+    struct k2_slice value;
+    bool found;
+    *longest_ns = INT64_MAX;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_COUNTER, k2_index_key_slice(&key), &found, &value, error);
+    if (status == K2_OK && found) {
+        *longest_ns = k2_counter_record_decode(value).longest_group_ns;
+    }
+    return status;
+}
+
+// What else a plan asks of the state.
+static enum k2_status read_state(struct k2_group_list *list, struct k2_store_txn *txn,
+                                 uint16_t table_id, struct k2_error *error)
+{
+    enum k2_status status = k2_commit_log_newest_id(txn, &list->newest_snapshot, error);
+    return status == K2_OK ? k2_group_longest_ns(txn, table_id, &list->longest_group_ns, error)
+                           : status;
+}
+
 static void keep(struct k2_group_lists *lists, uint16_t table_id, struct k2_group_list *list)
 {
     struct k2_group_list *old = list;
@@ -163,6 +277,12 @@ enum k2_status k2_group_lists_acquire(struct k2_group_lists *lists, struct k2_st
     }
     made->txn_id = txn_id;
     enum k2_status status = fill(made, txn, table_id, &too_many, error);
+    if (status == K2_OK && !too_many) {
+        status = read_state(made, txn, table_id, error);
+    }
+    if (status == K2_OK && !too_many) {
+        status = order_by_instrument(made, error);
+    }
     if (status != K2_OK || too_many) {
         list_free(made);
         return status;

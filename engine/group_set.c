@@ -352,7 +352,7 @@ enum k2_status k2_group_set_block(struct k2_group_set *set, struct k2_group_curs
                                   struct k2_error *error)
 {
     *vector = &set->cached.vector;
-    if (set->cached.cursor == cursor && set->cached.slot == slot && set->cached.block == block) {
+    if (k2_group_set_cached(set, cursor, slot, block) != NULL) {
         return K2_OK;
     }
     set->cached.cursor = NULL;

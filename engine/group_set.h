@@ -96,6 +96,16 @@ K2_MUST_CHECK enum k2_status k2_group_set_block(struct k2_group_set *set,
                                                 uint32_t block, const struct k2_vector **vector,
                                                 struct k2_error *error);
 
+// What k2_group_set_block decoded last, if it is that; else NULL. Valid until its next call.
+static inline const struct k2_vector *k2_group_set_cached(const struct k2_group_set *set,
+                                                          const struct k2_group_cursor *cursor,
+                                                          size_t slot, uint32_t block)
+{
+    bool is_it =
+        set->cached.cursor == cursor && set->cached.slot == slot && set->cached.block == block;
+    return is_it ? &set->cached.vector : NULL;
+}
+
 // The rows of an entry with first_ns <= time <= last_ns: [*begin, *end), maybe empty.
 K2_MUST_CHECK enum k2_status k2_group_set_locate(struct k2_group_set *set,
                                                  struct k2_group_cursor *cursor, size_t entry_index,

@@ -12,7 +12,11 @@
 #include "engine/policy.h"
 #include "format/base/alloc.h"
 
-enum { MOST_SWEPT = 512 };
+enum {
+    MOST_SWEPT = 512,
+    FEW_GROUPS = 32, // are looked at one by one
+    MOST_PLACES = 256,
+};
 
 // A segment that a plan needs, and up to where.
 struct needed_segment {
@@ -88,24 +92,13 @@ static enum k2_status add_group(struct k2_plan *plan, size_t *room,
 }
 
 // The least time_min that a group overlapping `time_min_ns` can have.
-static enum k2_status first_time(struct k2_store_txn *txn, const struct k2_plan_request *request,
-                                 int64_t *time_ns, struct k2_error *error)
+static int64_t first_time(int64_t time_min_ns, int64_t longest_ns)
 {
-    struct k2_index_key key = k2_index_key_id(request->table->id, 2);
-    struct k2_slice value;
-    bool found;
-    *time_ns = INT64_MIN;
-    enum k2_status status =
-        k2_store_get(txn, K2_STORE_COUNTER, k2_index_key_slice(&key), &found, &value, error);
-    if (status == K2_OK && found) {
-        int64_t longest_ns = k2_counter_record_decode(value).longest_group_ns;
-        // The longest one is saturated: a group may reach over more than half of all times.
-        if (longest_ns == INT64_MAX ||
-            __builtin_sub_overflow(request->time_min_ns, longest_ns, time_ns)) {
-            *time_ns = INT64_MIN;
-        }
-    }
-    return status;
+    int64_t first_ns;
+    // The longest one is saturated: a group may reach over more than half of all times.
+    return longest_ns == INT64_MAX || __builtin_sub_overflow(time_min_ns, longest_ns, &first_ns)
+               ? INT64_MIN
+               : first_ns;
 }
 
 static enum k2_status take_group(const struct k2_plan_request *request, struct k2_plan *plan,
@@ -157,29 +150,79 @@ static enum k2_status look_up_groups(struct k2_store_txn *txn,
     return status;
 }
 
+// Those of the list that begin at `first_ns` or later, as the index would give them.
+static enum k2_status take_listed(const struct k2_plan_request *request,
+                                  const struct k2_group_list *list, int64_t first_ns,
+                                  struct k2_plan *plan, struct k2_error *error)
+{
+    uint32_t places[MOST_PLACES];
+    size_t room = 0, count = 0, first = k2_group_list_find(list, first_ns);
+    size_t end = request->time_max_ns == INT64_MAX
+                     ? list->count
+                     : k2_group_list_find(list, request->time_max_ns + 1);
+    enum k2_status status = K2_OK;
+    // Where groups are sorted by instrument, few of those in the range have a given one.
+    if (end - first > FEW_GROUPS && request->instruments != NULL &&
+        request->instrument_count == 1 &&
+        k2_group_list_of_instrument(list, request->instruments[0], places, MOST_PLACES, &count)) {
+        for (size_t i = 0; status == K2_OK && i < count; i++) {
+            if (places[i] >= first && places[i] < end) {
+                const struct k2_listed_group *group = &list->groups[places[i]];
+                status = take_group(request, plan, &room, &group->place, &group->record, error);
+            }
+        }
+        return status;
+    }
+    for (size_t i = first; status == K2_OK && i < end; i++) {
+        const struct k2_listed_group *group = &list->groups[i];
+        status = take_group(request, plan, &room, &group->place, &group->record, error);
+    }
+    return status;
+}
+
+static enum k2_status check_history(struct k2_store_txn *txn, const struct k2_plan_request *request,
+                                    uint64_t newest, struct k2_error *error)
+{
+    return request->snapshot < newest
+               ? k2_policy_check_snapshot(txn, request->table, request->snapshot, INT64_MIN, error)
+               : K2_OK;
+}
+
+// From the list that is kept of this state of the index, else from the index.
 static enum k2_status list_groups(struct k2_engine *engine, struct k2_store_txn *txn,
                                   const struct k2_plan_request *request, struct k2_plan *plan,
                                   struct k2_error *error)
 {
     struct k2_group_list *list = NULL;
-    int64_t first_ns = INT64_MIN;
-    size_t room = 0;
-    enum k2_status status = first_time(txn, request, &first_ns, error);
-    if (status == K2_OK && !request->fresh) {
+    int64_t longest_ns = 0;
+    enum k2_status status = K2_OK;
+    if (!request->fresh) {
         status = k2_group_lists_acquire(engine->lists, txn, request->table->id, &list, error);
     }
-    if (status != K2_OK || list == NULL) {
-        return status == K2_OK ? look_up_groups(txn, request, first_ns, plan, error) : status;
+    if (list != NULL) {
+        plan->newest_snapshot = list->newest_snapshot;
+        status = check_history(txn, request, list->newest_snapshot, error);
+        if (status == K2_OK) {
+            status =
+                take_listed(request, list, first_time(request->time_min_ns, list->longest_group_ns),
+                            plan, error);
+        }
+        k2_group_lists_release(engine->lists, list);
+        return status;
     }
-    for (size_t i = k2_group_list_find(list, first_ns);
-         i < list->count && status == K2_OK &&
-         list->groups[i].place.time_min_ns <= request->time_max_ns;
-         i++) {
-        const struct k2_listed_group *group = &list->groups[i];
-        status = take_group(request, plan, &room, &group->place, &group->record, error);
+    if (status == K2_OK) {
+        status = k2_commit_log_newest_id(txn, &plan->newest_snapshot, error);
     }
-    k2_group_lists_release(engine->lists, list);
-    return status;
+    if (status == K2_OK) {
+        status = check_history(txn, request, plan->newest_snapshot, error);
+    }
+    if (status == K2_OK) {
+        status = k2_group_longest_ns(txn, request->table->id, &longest_ns, error);
+    }
+    return status == K2_OK
+               ? look_up_groups(txn, request, first_time(request->time_min_ns, longest_ns), plan,
+                                error)
+               : status;
 }
 
 static int compare_segments(const void *left, const void *right)
@@ -339,15 +382,7 @@ static enum k2_status choose_cache(struct k2_engine *engine, bool fresh, struct 
 static enum k2_status build(struct k2_engine *engine, const struct k2_plan_request *request,
                             struct k2_store_txn *txn, struct k2_plan *plan, struct k2_error *error)
 {
-    struct k2_snapshot newest;
-    enum k2_status status = k2_commit_log_newest(txn, &newest, error);
-    plan->newest_snapshot = newest.id;
-    if (status == K2_OK && request->snapshot < newest.id) {
-        status = k2_policy_check_snapshot(txn, request->table, request->snapshot, INT64_MIN, error);
-    }
-    if (status == K2_OK) {
-        status = list_groups(engine, txn, request, plan, error);
-    }
+    enum k2_status status = list_groups(engine, txn, request, plan, error);
     if (k2_view_cache_sweep_is_due(engine->views)) {
         sweep_cache(engine, txn);
     }

@@ -178,9 +178,10 @@ static void fill_names(struct k2_scan_stored *stored, const struct k2_group_curs
     }
 }
 
-// If an output is kept as differences to one that stands before it, which is decoded: lends that.
+// If an output is kept as differences to one that stands before it, which is decoded, or to the
+// times by which the rows were found: lends that.
 static enum k2_status lend_reference(struct k2_group_set *set, struct k2_group_cursor *cursor,
-                                     size_t index, const struct k2_vector *vectors,
+                                     uint32_t block, size_t index, const struct k2_vector *vectors,
                                      struct k2_error *error)
 {
     const struct k2_scan_layout *layout = set->layout;
@@ -196,8 +197,12 @@ static enum k2_status lend_reference(struct k2_group_set *set, struct k2_group_c
         if (output->source == i && output->slot >= 0 && !cursor->absent[output->slot] &&
             layout->slots[output->slot].column_id == reference) {
             k2_column_reader_lend(reader, &vectors[i]);
-            break;
+            return K2_OK;
         }
+    }
+    const struct k2_vector *times = k2_group_set_cached(set, cursor, K2_SLOT_TIME, block);
+    if (times != NULL && layout->slots[K2_SLOT_TIME].column_id == reference) {
+        k2_column_reader_lend(reader, times);
     }
     return K2_OK;
 }
@@ -219,7 +224,13 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
             vectors[i] = (struct k2_vector){.kind = outputs[i].kind, .texts = stores[i].texts};
             continue;
         }
-        enum k2_status status = lend_reference(set, cursor, i, vectors, error);
+        const struct k2_vector *decoded =
+            k2_group_set_cached(set, cursor, (size_t)outputs[i].slot, stored->block);
+        if (decoded != NULL) {
+            vectors[i] = *decoded;
+            continue;
+        }
+        enum k2_status status = lend_reference(set, cursor, stored->block, i, vectors, error);
         if (status == K2_OK) {
             status = k2_group_set_decode(set, cursor, (size_t)outputs[i].slot, stored->block,
                                          &stores[i], &vectors[i], error);

@@ -78,10 +78,6 @@ static enum k2_status open_reference(struct k2_column_reader *reader, uint16_t c
     }
     reader->reference_id = column_id;
     reader->integers.is_difference = true;
-    reader->room = k2_alloc_aligned(sizeof *reader->room);
-    if (reader->room == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "a block of differences: out of memory");
-    }
     return K2_OK;
 }
 
@@ -165,22 +161,35 @@ static void fill_constant(const struct k2_column_reader *reader, uint32_t row_co
     }
 }
 
+// The reference's values of a block.
+static enum k2_status decode_reference(struct k2_column_reader *reader, uint32_t block,
+                                       const int64_t **values, struct k2_error *error)
+{
+    if (reader->room == NULL) {
+        reader->room = k2_alloc_aligned(sizeof *reader->room);
+        if (reader->room == NULL) {
+            return k2_fail(error, K2_NO_MEMORY, "a block of differences: out of memory");
+        }
+    }
+    const uint8_t *ignored; // a reference has no nulls
+    *values = reader->room->values;
+    return k2_integer_chunk_decode(&reader->reference, block, reader->room->values,
+                                   reader->room->valid, &ignored, error);
+}
+
 static enum k2_status decode_integers(struct k2_column_reader *reader, uint32_t block,
                                       struct k2_vector_store *store, uint32_t row_count,
                                       const uint8_t **valid, struct k2_error *error)
 {
     enum k2_status status = k2_integer_chunk_decode(&reader->integers, block, store->values,
                                                     store->valid, valid, error);
-    if (status != K2_OK || reader->room == NULL) {
+    if (status != K2_OK || !reader->integers.is_difference) {
         return status;
     }
     const int64_t *added = reader->lent;
     reader->lent = NULL;
     if (added == NULL) {
-        const uint8_t *ignored; // a reference has no nulls
-        added = reader->room->values;
-        status = k2_integer_chunk_decode(&reader->reference, block, reader->room->values,
-                                         reader->room->valid, &ignored, error);
+        status = decode_reference(reader, block, &added, error);
     }
     if (status != K2_OK) {
         k2_error_annotate(error, "reference");
@@ -227,7 +236,7 @@ enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t
 bool k2_column_reader_reference(const struct k2_column_reader *reader, uint16_t *column_id)
 {
     *column_id = reader->reference_id;
-    return reader->room != NULL;
+    return reader->integers.is_difference;
 }
 
 void k2_column_reader_lend(struct k2_column_reader *reader, const struct k2_vector *vector)

@@ -48,8 +48,8 @@ struct k2_column_reader {
     struct k2_integer_chunk integers;  // fixed kinds
     struct k2_text_chunk texts;        // text kinds
     struct k2_integer_chunk reference; // what is added to differences
-    struct k2_reference_room *room;    // owned; NULL: the values are no differences
-    bool ordinals;                     // what is added are places in the reference's runs
+    struct k2_reference_room *room; // owned; NULL: the reference was lent so far, if there is one
+    bool ordinals;                  // what is added are places in the reference's runs
     uint16_t reference_id;
     const int64_t *lent; // borrowed: the reference's values of the block that is decoded next
 };

@@ -69,6 +69,9 @@ static void every_commit_is_found_by_id_and_by_time(void **state)
         struct k2_snapshot commit = commit_of(id);
         assert_int_equal(k2_commit_log_append(txn, &commit, NULL), K2_OK);
         assert_int_equal(k2_commit_log_newest(txn, &snapshot, NULL), K2_OK);
+        uint64_t newest;
+        assert_int_equal(k2_commit_log_newest_id(txn, &newest, NULL), K2_OK);
+        assert_int_equal(newest, snapshot.id);
         expect(&snapshot, id);
     }
     for (uint64_t id = 1; id <= COMMITS; id++) {

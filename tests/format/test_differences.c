@@ -351,7 +351,7 @@ static void a_reference_without_integers_is_corrupt(void **state)
     k2_test_rows_destroy(made);
 }
 
-static void opening_survives_every_failed_allocation(void **state)
+static void reading_survives_every_failed_allocation(void **state)
 {
     (void)state;
     struct k2_test_rows *rows = create_rows(NEAR, 100);
@@ -366,10 +366,17 @@ static void opening_survives_every_failed_allocation(void **state)
         k2_alloc_fail_after(calls);
         status = k2_column_reader_open(&reader, view, RECEIVED + 1, &found, NULL);
         assert_true(status == K2_OK || status == K2_NO_MEMORY);
+        if (status == K2_OK) {
+            static struct k2_vector_store store;
+            struct k2_vector vector;
+            uint32_t row_count;
+            status = k2_column_reader_decode(reader, 0, &store, &vector, &row_count, NULL);
+            assert_true(status == K2_OK || status == K2_NO_MEMORY);
+            k2_column_reader_close(reader);
+        }
     }
     k2_alloc_fail_after(-1);
     assert_int_equal(calls, 3); // the reader and its room, and then none
-    k2_column_reader_close(reader);
     k2_row_group_view_close(view);
     k2_buffer_deinit(&group);
     k2_test_rows_destroy(rows);
@@ -383,7 +390,7 @@ int main(void)
         cmocka_unit_test(a_lent_reference_is_not_decoded_again),
         cmocka_unit_test(statistics_are_those_of_the_values),
         cmocka_unit_test(a_reference_without_integers_is_corrupt),
-        cmocka_unit_test(opening_survives_every_failed_allocation),
+        cmocka_unit_test(reading_survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("differences", tests, NULL, NULL);
 }
