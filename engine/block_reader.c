@@ -41,6 +41,24 @@ void k2_block_reader_forget(struct k2_block_reader *reader)
     }
 }
 
+void k2_block_reader_narrow(struct k2_block_reader *reader, uint32_t first, uint32_t end)
+{
+    k2_block_reader_forget(reader);
+    reader->first = first;
+    reader->end = end;
+}
+
+static enum k2_status narrow_column(const struct k2_block_reader *reader, size_t slot,
+                                    struct k2_error *error)
+{
+    struct k2_column_reader *column;
+    enum k2_status status = k2_group_set_reader(reader->set, reader->cursor, slot, &column, error);
+    if (status == K2_OK && column != NULL) {
+        k2_column_reader_narrow(column, reader->first, reader->end);
+    }
+    return status;
+}
+
 enum k2_status k2_block_reader_get(struct k2_block_reader *reader, struct k2_group_cursor *cursor,
                                    uint32_t block, size_t index, const struct k2_vector **vector,
                                    struct k2_error *error)
@@ -56,8 +74,11 @@ enum k2_status k2_block_reader_get(struct k2_block_reader *reader, struct k2_gro
     if (column->is_loaded) {
         return K2_OK;
     }
-    enum k2_status status = k2_group_set_decode(reader->set, cursor, column->slot, block,
-                                                column->store, &column->vector, error);
+    enum k2_status status = reader->end > 0 ? narrow_column(reader, column->slot, error) : K2_OK;
+    if (status == K2_OK) {
+        status = k2_group_set_decode(reader->set, cursor, column->slot, block, column->store,
+                                     &column->vector, error);
+    }
     column->is_loaded = status == K2_OK;
     return status;
 }

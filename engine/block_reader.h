@@ -20,6 +20,7 @@ struct k2_block_reader {
     size_t column_count;
     struct k2_group_cursor *cursor;
     uint32_t block;
+    uint32_t first, end; // rows of each block that are wanted; 0 and 0: all
 };
 
 K2_MUST_CHECK enum k2_status k2_block_reader_init(struct k2_block_reader *reader,
@@ -34,6 +35,10 @@ enum k2_factors k2_block_reader_factors(const struct k2_block_reader *reader,
 
 // Forgets what is decoded: to be called when a group is closed.
 void k2_block_reader_forget(struct k2_block_reader *reader);
+
+// From the next vector on only rows [first, end) of its block are wanted, what it has of others may
+// be anything; 0 and 0: all. Forgets what is decoded.
+void k2_block_reader_narrow(struct k2_block_reader *reader, uint32_t first, uint32_t end);
 
 // The vector of a column, by its place among the slots; valid until another block is asked for.
 K2_MUST_CHECK enum k2_status k2_block_reader_get(struct k2_block_reader *reader,

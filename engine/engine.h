@@ -39,7 +39,7 @@ uint64_t k2_engine_run(const struct k2_engine *engine); // counts the starts of 
 struct k2_read_cache {
     size_t mapped_bytes; // of row groups that stay mapped: pages of files, which the kernel may
                          // take back at any time; they are no heap
-    size_t heap_bytes; // of headers and directories of row groups
+    size_t heap_bytes;   // of headers and directories of row groups
 };
 
 extern const struct k2_read_cache k2_read_cache_small; // 32 MiB and 32 MiB: as it is at opening

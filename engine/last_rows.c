@@ -255,6 +255,25 @@ static int compare_candidates(const void *left, const void *right, void *context
     return (a->row > b->row) - (a->row < b->row);
 }
 
+// Of the block of the first of these, which go up by block and row, only the rows that the ones of
+// the same block mean are wanted. Gives how many those are.
+static size_t enter_block(struct finder *self, const uint32_t *order, size_t count)
+{
+    const struct candidate *first = &self->candidates[order[0]], *last = first;
+    uint32_t block = first->row / K2_BLOCK_ROWS;
+    size_t same = 1;
+    for (; same < count; same++) {
+        const struct candidate *next = &self->candidates[order[same]];
+        if (next->group != first->group || next->row / K2_BLOCK_ROWS != block) {
+            break;
+        }
+        last = next;
+    }
+    k2_block_reader_narrow(&self->blocks, first->row % K2_BLOCK_ROWS,
+                           last->row % K2_BLOCK_ROWS + 1);
+    return same;
+}
+
 // Takes the values of the span's last rows, block after block.
 static enum k2_status take_values(struct finder *self, struct k2_error *error)
 {
@@ -268,7 +287,10 @@ static enum k2_status take_values(struct finder *self, struct k2_error *error)
         qsort_r(self->order, count, sizeof *self->order, compare_candidates, self->candidates);
     }
     enum k2_status status = K2_OK;
-    for (size_t i = 0; status == K2_OK && i < count; i++) {
+    for (size_t i = 0, end = 0; status == K2_OK && i < count; i++) {
+        if (i == end) {
+            end += enter_block(self, self->order + i, count - i);
+        }
         uint32_t number = self->order[i];
         const struct candidate *candidate = &self->candidates[number];
         self->times[number] = candidate->time_ns;
@@ -284,7 +306,7 @@ static enum k2_status take_values(struct finder *self, struct k2_error *error)
                               &self->valid[place], error);
         }
     }
-    k2_block_reader_forget(&self->blocks); // the plan may go
+    k2_block_reader_narrow(&self->blocks, 0, 0); // the plan may go
     return status;
 }
 

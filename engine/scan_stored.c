@@ -178,33 +178,46 @@ static void fill_names(struct k2_scan_stored *stored, const struct k2_group_curs
     }
 }
 
-// If an output is kept as differences to one that stands before it, which is decoded, or to the
-// times by which the rows were found: lends that.
-static enum k2_status lend_reference(struct k2_group_set *set, struct k2_group_cursor *cursor,
-                                     uint32_t block, size_t index, const struct k2_vector *vectors,
-                                     struct k2_error *error)
+// Sequences may be kept by the runs of equal times, for which all times of a block are needed.
+static bool may_narrow(int slot)
+{
+    return slot != K2_SLOT_TIME;
+}
+
+// Of a block not all of whose rows are wanted, only those are decoded that lie among them.
+static void narrow(struct k2_column_reader *reader, const struct selection *selection)
+{
+    const struct k2_row_range *last = &selection->ranges[selection->range_count - 1];
+    uint32_t base = selection->base, begin = selection->ranges[0].begin;
+    uint32_t end = last->end < selection->end ? last->end : selection->end;
+    k2_column_reader_narrow(reader, begin > base ? begin - base : 0, end - base);
+}
+
+// If an output is kept as differences to one that stands before it, which is decoded as a whole, or
+// to the times by which the rows were found: lends that.
+static void lend_reference(const struct k2_group_set *set, struct k2_column_reader *reader,
+                           const struct k2_group_cursor *cursor, uint32_t block, size_t index,
+                           const struct k2_vector *vectors, bool all)
 {
     const struct k2_scan_layout *layout = set->layout;
-    struct k2_column_reader *reader;
     uint16_t reference;
-    enum k2_status status =
-        k2_group_set_reader(set, cursor, (size_t)layout->outputs[index].slot, &reader, error);
-    if (status != K2_OK || reader == NULL || !k2_column_reader_reference(reader, &reference)) {
-        return status;
-    }
-    for (size_t i = 0; i < index; i++) {
-        const struct k2_scan_output *output = &layout->outputs[i];
-        if (output->source == i && output->slot >= 0 && !cursor->absent[output->slot] &&
-            layout->slots[output->slot].column_id == reference) {
-            k2_column_reader_lend(reader, &vectors[i]);
-            return K2_OK;
-        }
+    if (!k2_column_reader_reference(reader, &reference)) {
+        return;
     }
     const struct k2_vector *times = k2_group_set_cached(set, cursor, K2_SLOT_TIME, block);
     if (times != NULL && layout->slots[K2_SLOT_TIME].column_id == reference) {
         k2_column_reader_lend(reader, times);
+        return;
     }
-    return K2_OK;
+    for (size_t i = 0; i < index; i++) {
+        const struct k2_scan_output *output = &layout->outputs[i];
+        if (output->source == i && output->slot >= 0 && !cursor->absent[output->slot] &&
+            (all || !may_narrow(output->slot)) &&
+            layout->slots[output->slot].column_id == reference) {
+            k2_column_reader_lend(reader, &vectors[i]);
+            return;
+        }
+    }
 }
 
 static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_group_set *set,
@@ -230,7 +243,15 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
             vectors[i] = *decoded;
             continue;
         }
-        enum k2_status status = lend_reference(set, cursor, stored->block, i, vectors, error);
+        struct k2_column_reader *reader;
+        enum k2_status status =
+            k2_group_set_reader(set, cursor, (size_t)outputs[i].slot, &reader, error);
+        if (status == K2_OK && reader != NULL) {
+            lend_reference(set, reader, cursor, stored->block, i, vectors, selection->all);
+            if (!selection->all && may_narrow(outputs[i].slot)) {
+                narrow(reader, selection);
+            }
+        }
         if (status == K2_OK) {
             status = k2_group_set_decode(set, cursor, (size_t)outputs[i].slot, stored->block,
                                          &stores[i], &vectors[i], error);

@@ -50,6 +50,15 @@ static void decode_any(struct k2_byte_reader *reader)
         slice.data = payload;
         assert(decode_on(sets[i % 2], &entry, slice, values, count) == status);
         assert(status != K2_OK || memcmp(values, expected, count * sizeof *values) == 0);
+        // Some of the rows alone.
+        entry.first_row = (uint16_t)((uint64_t)entry.base % count);
+        entry.end_row = (uint16_t)(entry.first_row + 1 + entry.divisor % (count - entry.first_row));
+        size_t bytes = (size_t)(entry.end_row - entry.first_row) * sizeof *values;
+        enum k2_status narrow = decode_on(sets[i % 2], &entry, slice, values, count);
+        assert(status != K2_OK || narrow == K2_OK);
+        assert(status != K2_OK ||
+               memcmp(values + entry.first_row, expected + entry.first_row, bytes) == 0);
+        entry.first_row = entry.end_row = 0;
         free(payload);
     }
 }

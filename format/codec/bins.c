@@ -226,7 +226,14 @@ static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
     }
     for (unsigned bin = 0; bin < tree->bin_count; bin++) {
         size_t size = (size_t)1 << (entries[bin] >> SIZE_AT & 3);
-        uint64_t mantissa = k2_read_fixed(reader, size);
+        uint64_t mantissa;
+        if (reader->rest.size_bytes >=
+            sizeof mantissa) { // some bytes too many, which are shifted out
+            mantissa = load_word(reader->rest.data);
+            (void)k2_read_bytes(reader, size);
+        } else {
+            mantissa = k2_read_fixed(reader, size);
+        }
         unsigned unused = 64 - 8 * (unsigned)size;
         mantissa = (uint64_t)((int64_t)(mantissa << unused) >> unused);
         tree->bases[bin] = mantissa << (entries[bin] >> SHIFT_AT & 63);
@@ -358,7 +365,7 @@ bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale 
     const uint8_t *offsets = bits + bitmap_bytes;
     uint64_t sum = scale->base;
     size_t bit = 0;
-    for (size_t row = 0; row < count; row++) {
+    for (size_t row = 0; row < scale->end_row; row++) {
         unsigned bin = next_bin(&walk, tree);
         uint64_t mask = ((uint64_t)1 << tree->widths[bin]) - 1;
         uint64_t offset = load_word(offsets + bit / 8) >> bit % 8 & mask;
@@ -411,7 +418,10 @@ static enum k2_status bins_decode(const struct k2_block_entry *entry, struct k2_
                                   int64_t *values, size_t value_count, struct k2_error *error)
 {
     struct k2_bins_scale scale = {(uint64_t)entry->base, entry->divisor,
-                                  entry->codec == K2_CODEC_BINS_DELTA};
+                                  entry->codec == K2_CODEC_BINS_DELTA, entry->first_row,
+                                  entry->end_row == 0 ? value_count : entry->end_row};
+    assert(scale.first_row < scale.end_row);
+    assert(scale.end_row <= value_count);
     if (!k2_bins_decode(payload, entry->spare_bytes, value_count, &scale, (uint64_t *)values)) {
         return k2_fail(error, K2_CORRUPT, "%s block: %zu bytes are not one",
                        k2_codec_name(entry->codec), payload.size_bytes);

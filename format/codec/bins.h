@@ -29,6 +29,7 @@ struct k2_bins_tree {
 struct k2_bins_scale {
     uint64_t base, divisor;
     bool sums;
+    size_t first_row, end_row; // values of other rows need not be right
 };
 
 // The bins that were chosen for the values of a block.

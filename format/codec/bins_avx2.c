@@ -30,9 +30,13 @@ bool k2_bins_avx2(const struct k2_bins_tree *tree, const struct k2_bins_scale *s
         bases[bin] = tree->bases[bin] * scale->divisor;
     }
     const uint8_t *offsets = bits + bitmap_bytes;
-    size_t bit = 0;
+    size_t passed = scale->sums ? 0 : scale->first_row / 64;
+    size_t bit = k2_bins_bits_before(tree, &walk, passed);
     uint64_t sum = scale->base;
-    for (size_t first = 0; first < count; first += 64) {
+    if ((bit + 7) / 8 > size_bytes - bitmap_bytes) {
+        return false;
+    }
+    for (size_t first = passed * 64; first < scale->end_row; first += 64) {
         size_t rows = count - first < 64 ? count - first : 64;
         number_rows(&walk, first / 64, bins);
         for (size_t row = 0; row < rows; row++) {

@@ -206,16 +206,23 @@ INLINE __m512i widen(const struct narrow_tables *tables, __m128i words, enum sca
     return scaling == SCALE_LONG ? _mm512_mullo_epi64(value, tables->divisor) : value;
 }
 
+// Rows that are not wanted are passed: without sums by the bits that they have, with sums by what
+// they add up to, which takes no sum up to each of them.
 INLINE bool read_all_narrow(const struct k2_bins_tree *tree, const struct k2_bins_walk *walk,
                             const struct k2_bins_scale *scale, struct k2_slice offsets,
-                            size_t count, uint64_t *values, enum scaling scaling, bool sums)
+                            uint64_t *values, enum scaling scaling, bool sums)
 {
     struct narrow_tables tables;
     const __m512i last = _mm512_set1_epi64(7);
     __m512i sum = _mm512_set1_epi64((long long)scale->base);
-    size_t bit = 0;
+    __m512i passed = _mm512_setzero_si512();
+    size_t begin = scale->first_row / 64 * 64;
+    size_t bit = sums ? 0 : k2_bins_bits_before(tree, walk, begin / 64);
     fill_narrow(&tables, tree, scale->divisor);
-    for (size_t first = 0; first < count; first += 32) {
+    if ((bit + 7) / 8 > offsets.size_bytes) {
+        return false;
+    }
+    for (size_t first = sums ? 0 : begin; first < scale->end_row; first += 32) {
         uint32_t planes[K2_BINS_PLANES];
         for (unsigned i = 0; i < K2_BINS_PLANES; i++) {
             planes[i] = (uint32_t)(walk->planes[i][first / 64] >> first % 64);
@@ -228,6 +235,15 @@ INLINE bool read_all_narrow(const struct k2_bins_tree *tree, const struct k2_bin
         __m512i words = read_narrow(&tables, offsets.data, &bit, bins, rows);
         if ((bit + 7) / 8 > offsets.size_bytes) {
             return false;
+        }
+        if (sums && first < begin) {
+            passed = _mm512_add_epi32(passed, _mm512_madd_epi16(words, _mm512_set1_epi16(1)));
+            if (first + 32 == begin) {
+                int64_t total = _mm512_reduce_add_epi32(passed);
+                sum =
+                    _mm512_set1_epi64((long long)(scale->base + scale->divisor * (uint64_t)total));
+            }
+            continue;
         }
         if (sums) {
             words = sum_words(words);
@@ -249,21 +265,37 @@ INLINE bool read_all_narrow(const struct k2_bins_tree *tree, const struct k2_bin
 
 // Up to 63 values are written behind the last.
 INLINE bool read_all(const struct k2_bins_tree *tree, const struct k2_bins_walk *walk,
-                     const struct k2_bins_scale *scale, struct k2_slice offsets, size_t count,
-                     uint64_t *values, enum scaling scaling, bool sums)
+                     const struct k2_bins_scale *scale, struct k2_slice offsets, uint64_t *values,
+                     enum scaling scaling, bool sums)
 {
     struct tables tables;
     struct places places;
     const __m512i last = _mm512_set1_epi64(7);
     __m512i sum = _mm512_set1_epi64((long long)scale->base); // of the values before
-    size_t bit = 0;
+    __m512i passed = _mm512_setzero_si512();
+    size_t begin = scale->first_row / 64 * 64;
+    size_t bit = sums ? 0 : k2_bins_bits_before(tree, walk, begin / 64);
     fill_tables(&tables, tree, scale);
-    for (size_t first = 0; first < count; first += 64) {
+    if ((bit + 7) / 8 > offsets.size_bytes) {
+        return false;
+    }
+    for (size_t first = sums ? 0 : begin; first < scale->end_row; first += 64) {
         size_t taken = find_places(&tables, walk, first / 64, bit, &places);
         // Read from memory below: taking them out of a register one by one costs more.
         __asm__("" : "+m"(places.group_bits));
         if ((bit + taken + 7) / 8 > offsets.size_bytes) {
             return false;
+        }
+        if (sums && first < begin) {
+            for (unsigned group = 0; group < 8; group++) {
+                passed = _mm512_add_epi64(
+                    passed, read_eight(&tables, &places, group, offsets.data, bit, scaling));
+            }
+            if (first + 64 == begin) {
+                sum = _mm512_add_epi64(sum, _mm512_set1_epi64(_mm512_reduce_add_epi64(passed)));
+            }
+            bit += taken;
+            continue;
         }
         for (unsigned group = 0; group < 8; group++) {
             __m512i eight = read_eight(&tables, &places, group, offsets.data, bit, scaling);
@@ -281,15 +313,13 @@ INLINE bool read_all(const struct k2_bins_tree *tree, const struct k2_bins_walk 
 
 // One function for each scaling, with sums and without.
 typedef bool read_fn(const struct k2_bins_tree *tree, const struct k2_bins_walk *walk,
-                     const struct k2_bins_scale *scale, struct k2_slice offsets, size_t count,
-                     uint64_t *values);
+                     const struct k2_bins_scale *scale, struct k2_slice offsets, uint64_t *values);
 
 #define READ(name, loop, scaling, sums)                                                            \
     static bool name(const struct k2_bins_tree *tree, const struct k2_bins_walk *walk,             \
-                     const struct k2_bins_scale *scale, struct k2_slice offsets, size_t count,     \
-                     uint64_t *values)                                                             \
+                     const struct k2_bins_scale *scale, struct k2_slice offsets, uint64_t *values) \
     {                                                                                              \
-        return loop(tree, walk, scale, offsets, count, values, scaling, sums);                     \
+        return loop(tree, walk, scale, offsets, values, scaling, sums);                            \
     }
 READ(wide_none, read_all, SCALE_NONE, false)
 READ(wide_none_sums, read_all, SCALE_NONE, true)
@@ -324,7 +354,7 @@ bool k2_bins_avx512(const struct k2_bins_tree *tree, const struct k2_bins_scale 
         enum scaling scaling = divisor == 1           ? SCALE_NONE
                                : divisor <= INT32_MAX ? SCALE_SHORT
                                                       : SCALE_LONG;
-        return read_narrow_as[scaling][scale->sums](tree, &walk, scale, offsets, count, values);
+        return read_narrow_as[scaling][scale->sums](tree, &walk, scale, offsets, values);
     }
     unsigned widest = 0;
     for (unsigned bin = 0; bin < tree->bin_count; bin++) {
@@ -333,7 +363,7 @@ bool k2_bins_avx512(const struct k2_bins_tree *tree, const struct k2_bins_scale 
     enum scaling scaling = divisor == 1                               ? SCALE_NONE
                            : widest + k2_bitpack_width(divisor) <= 52 ? SCALE_SHORT
                                                                       : SCALE_LONG;
-    return read_wide_as[scaling][scale->sums](tree, &walk, scale, offsets, count, values);
+    return read_wide_as[scaling][scale->sums](tree, &walk, scale, offsets, values);
 }
 
 // Eight values at a time are compared with where each bin begins.

@@ -127,6 +127,21 @@ static inline size_t k2_bins_walk_tree(const struct k2_bins_tree *tree, const ui
     return bit == SIZE_MAX ? SIZE_MAX : (bit + 7) / 8;
 }
 
+// The bits of the offsets of the rows in the first `words` words.
+static inline size_t k2_bins_bits_before(const struct k2_bins_tree *tree,
+                                         const struct k2_bins_walk *walk, size_t words)
+{
+    size_t bits = 0;
+    for (unsigned bin = 0; bin < tree->bin_count && words > 0; bin++) {
+        size_t rows = 0;
+        for (size_t i = 0; i < words; i++) {
+            rows += (size_t)__builtin_popcountll(walk->masks[K2_BINS_LEAF + bin][i]);
+        }
+        bits += rows * tree->widths[bin];
+    }
+    return bits;
+}
+
 // The bitmaps of `bins`, which has room for whole words of 64 rows.
 static inline void k2_bins_put_bitmaps(const struct k2_bins_tree *tree, const uint8_t *bins,
                                        size_t count, uint8_t *bits)

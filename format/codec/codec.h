@@ -40,6 +40,8 @@ struct k2_block_entry {
     uint64_t divisor;   // >= 1
     int64_t base;
     size_t spare_bytes; // decoding: so many may be read behind the payload, which saves a copy
+    uint16_t first_row, end_row; // decoding: values before and from there on need not be right,
+                                 // which saves time where few are wanted; 0 and 0: all are
 };
 void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
                      struct k2_block_entry *entry, struct k2_buffer *out);

@@ -211,16 +211,22 @@ enum k2_status k2_column_reader_decode(struct k2_column_reader *reader, uint32_t
     assert(block < (rows + K2_BLOCK_ROWS - 1) / K2_BLOCK_ROWS);
     uint32_t rest = rows - block * K2_BLOCK_ROWS;
     rest = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+    assert(reader->end_row <= rest);
     bool fixed = k2_kind_is_fixed(reader->kind);
     const uint8_t *valid = NULL;
     enum k2_status status = K2_OK;
     if (reader->constant || reader->all_null) {
         fill_constant(reader, rest, store, &valid);
     } else if (fixed) {
+        reader->integers.first_row = reader->first_row;
+        reader->integers.end_row = reader->end_row;
         status = decode_integers(reader, block, store, rest, &valid, error);
     } else {
-        status = k2_text_chunk_decode(&reader->texts, block, store, &valid, error);
+        bool all = reader->end_row == 0;
+        status = k2_text_chunk_decode(&reader->texts, block, reader->first_row,
+                                      all ? rest : reader->end_row, store, &valid, error);
     }
+    reader->first_row = reader->end_row = 0;
     if (status != K2_OK) {
         return status;
     }
@@ -242,6 +248,14 @@ bool k2_column_reader_reference(const struct k2_column_reader *reader, uint16_t 
 void k2_column_reader_lend(struct k2_column_reader *reader, const struct k2_vector *vector)
 {
     reader->lent = vector->values;
+}
+
+void k2_column_reader_narrow(struct k2_column_reader *reader, uint32_t first, uint32_t end)
+{
+    assert(first < end);
+    assert(end <= K2_BLOCK_ROWS);
+    reader->first_row = (uint16_t)first;
+    reader->end_row = (uint16_t)end;
 }
 
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,

@@ -447,6 +447,8 @@ enum k2_status k2_integer_chunk_decode(const struct k2_integer_chunk *chunk, uin
     }
     const uint8_t *end = chunk->payload.data + chunk->payload.size_bytes;
     entry.spare_bytes = (size_t)(end - bytes.data) - bytes.size_bytes;
+    entry.first_row = chunk->first_row;
+    entry.end_row = chunk->end_row;
     enum k2_status status = k2_block_decode(&entry, bytes, values, row_count, error);
     if (status != K2_OK) {
         k2_error_annotate(error, "block %u", (unsigned)block);

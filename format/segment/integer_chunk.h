@@ -43,6 +43,9 @@ struct k2_integer_chunk {
     const uint8_t *divisors, *entries;
     const uint8_t *bounds, *zones; // NULL: none
     struct k2_slice payload;
+    // For whoever opened it to set: the rows of the block that is decoded next that are wanted,
+    // values of others need not be right; 0 and 0: all.
+    uint16_t first_row, end_row;
 };
 
 K2_MUST_CHECK enum k2_status k2_integer_chunk_open(struct k2_integer_chunk *chunk,

@@ -82,6 +82,10 @@ K2_MUST_CHECK enum k2_status k2_column_reader_decode(struct k2_column_reader *re
 bool k2_column_reader_reference(const struct k2_column_reader *reader, uint16_t *column_id);
 void k2_column_reader_lend(struct k2_column_reader *reader, const struct k2_vector *vector);
 
+// Of the block that is decoded next only rows [first, end) of its rows are wanted, at least one:
+// what the vector has of others may be anything, texts too. Once for each block.
+void k2_column_reader_narrow(struct k2_column_reader *reader, uint32_t first, uint32_t end);
+
 // Bounds of the block's values (never too tight), without decoding it. False: unknown.
 bool k2_column_reader_bounds(const struct k2_column_reader *reader, uint32_t block, int64_t *min,
                              int64_t *max);

@@ -51,5 +51,6 @@ struct k2_column_reader {
     struct k2_reference_room *room; // owned; NULL: the reference was lent so far, if there is one
     bool ordinals;                  // what is added are places in the reference's runs
     uint16_t reference_id;
+    uint16_t first_row, end_row; // of the block that is decoded next: wanted; 0 and 0: all
     const int64_t *lent; // borrowed: the reference's values of the block that is decoded next
 };

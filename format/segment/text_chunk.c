@@ -459,17 +459,18 @@ static enum k2_status open_numbered(struct k2_text_chunk *chunk, struct k2_slice
     return open_digits(chunk, reader.rest, row_count, error);
 }
 
-static enum k2_status look_up(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
+static enum k2_status look_up(struct k2_text_chunk *chunk, uint32_t block, size_t first, size_t end,
                               struct k2_vector_store *store, const uint8_t *valid,
                               struct k2_error *error)
 {
     (void)block;
-    if (valid == NULL &&
-        k2_bitpack_selected()->look_up_texts(chunk->dictionary, chunk->dictionary_count,
-                                             store->values, row_count, store->texts)) {
+    size_t aligned = first / 64 * 64;
+    if (valid == NULL && k2_bitpack_selected()->look_up_texts(
+                             chunk->dictionary, chunk->dictionary_count, store->values + aligned,
+                             end - aligned, store->texts + aligned)) {
         return K2_OK;
     }
-    for (size_t i = 0; i < row_count; i++) {
+    for (size_t i = first; i < end; i++) {
         uint64_t code = (uint64_t)store->values[i];
         if (valid != NULL && valid[i] == 0) {
             store->texts[i] = (struct k2_slice){0};
@@ -498,10 +499,14 @@ static bool block_texts(const struct k2_text_chunk *chunk, uint32_t block, struc
     return true;
 }
 
-static enum k2_status cut_texts(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
-                                struct k2_vector_store *store, const uint8_t *valid,
+// All of them: where one lies follows from the lengths before, and all have to add up.
+static enum k2_status cut_texts(struct k2_text_chunk *chunk, uint32_t block, size_t first,
+                                size_t end, struct k2_vector_store *store, const uint8_t *valid,
                                 struct k2_error *error)
 {
+    size_t row_count = k2_integer_chunk_block_rows(&chunk->integers, block);
+    (void)first;
+    (void)end;
     struct k2_slice stored;
     if (!block_texts(chunk, block, &stored)) {
         return k2_fail(error, K2_CORRUPT, "texts of block %u lead outside their chunk",
@@ -547,25 +552,25 @@ static uint8_t *print_digits(uint64_t value, uint8_t *end)
     return begin;
 }
 
-static enum k2_status print_texts(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
-                                  struct k2_vector_store *store, const uint8_t *valid,
+static enum k2_status print_texts(struct k2_text_chunk *chunk, uint32_t block, size_t first,
+                                  size_t end, struct k2_vector_store *store, const uint8_t *valid,
                                   struct k2_error *error)
 {
     (void)block;
     (void)error;
     size_t prefix_bytes = chunk->prefix.size_bytes;
-    for (size_t i = 0; i < row_count; i++) {
-        uint8_t *end = chunk->room + (i + 1) * (prefix_bytes + DIGITS_ROOM);
+    for (size_t i = first; i < end; i++) {
+        uint8_t *behind = chunk->room + (i + 1) * (prefix_bytes + DIGITS_ROOM);
         if (valid != NULL && valid[i] == 0) {
             store->texts[i] = (struct k2_slice){0};
             continue;
         }
-        uint8_t *begin = print_digits((uint64_t)store->values[i], end);
+        uint8_t *begin = print_digits((uint64_t)store->values[i], behind);
         if (prefix_bytes > 0) {
             begin -= prefix_bytes;
             memcpy(begin, chunk->prefix.data, prefix_bytes);
         }
-        store->texts[i] = (struct k2_slice){begin, (size_t)(end - begin)};
+        store->texts[i] = (struct k2_slice){begin, (size_t)(behind - begin)};
     }
     return K2_OK;
 }
@@ -575,17 +580,18 @@ struct form {
     uint8_t encoding;
     enum k2_status (*open)(struct k2_text_chunk *chunk, struct k2_slice bytes, uint32_t row_count,
                            struct k2_error *error);
-    // From the integers of a block, decoded into store->values, to its texts.
-    enum k2_status (*decode)(struct k2_text_chunk *chunk, uint32_t block, size_t row_count,
+    bool needs_all; // the integers of all rows to give the text of one
+    // From the integers of a block, decoded into store->values, to the texts of some rows.
+    enum k2_status (*decode)(struct k2_text_chunk *chunk, uint32_t block, size_t first, size_t end,
                              struct k2_vector_store *store, const uint8_t *valid,
                              struct k2_error *error);
 };
 
 static const struct form forms[] = {
-    {K2_ENCODING_DICTIONARY, open_dictionary, look_up},
-    {K2_ENCODING_TEXTS, open_texts, cut_texts},
-    {K2_ENCODING_DIGITS, open_digits, print_texts},
-    {K2_ENCODING_NUMBERED, open_numbered, print_texts},
+    {K2_ENCODING_DICTIONARY, open_dictionary, false, look_up},
+    {K2_ENCODING_TEXTS, open_texts, true, cut_texts},
+    {K2_ENCODING_DIGITS, open_digits, false, print_texts},
+    {K2_ENCODING_NUMBERED, open_numbered, false, print_texts},
 };
 
 static const struct form *find_form(uint8_t encoding)
@@ -623,19 +629,17 @@ void k2_text_chunk_close(struct k2_text_chunk *chunk)
     *chunk = (struct k2_text_chunk){0};
 }
 
-enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
-                                    struct k2_vector_store *store, const uint8_t **valid,
-                                    struct k2_error *error)
+enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block, size_t first,
+                                    size_t end, struct k2_vector_store *store,
+                                    const uint8_t **valid, struct k2_error *error)
 {
-    size_t row_count = k2_integer_chunk_block_rows(&chunk->integers, block);
-    enum k2_status status =
-        k2_integer_chunk_decode(&chunk->integers, block, store->values, store->valid, valid, error);
-    if (status != K2_OK) {
-        return status;
-    }
     const struct form *form = find_form(chunk->encoding);
     assert(form != NULL); // open has looked
-    return form->decode(chunk, block, row_count, store, *valid, error);
+    chunk->integers.first_row = form->needs_all ? 0 : (uint16_t)first;
+    chunk->integers.end_row = form->needs_all ? 0 : (uint16_t)end;
+    enum k2_status status =
+        k2_integer_chunk_decode(&chunk->integers, block, store->values, store->valid, valid, error);
+    return status == K2_OK ? form->decode(chunk, block, first, end, store, *valid, error) : status;
 }
 
 uint32_t k2_text_chunk_block_bytes(const struct k2_text_chunk *chunk, uint32_t block)

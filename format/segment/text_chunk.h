@@ -40,9 +40,11 @@ K2_MUST_CHECK enum k2_status k2_text_chunk_open(struct k2_text_chunk *chunk, uin
                                                 struct k2_error *error);
 void k2_text_chunk_close(struct k2_text_chunk *chunk);
 
-// Fills store->texts (and store->values with the integers behind them). The texts point into the
-// bytes or into the chunk and hold until the next decode or close.
+// Fills store->texts from row `first` to `end` of the block (and store->values with the integers
+// behind them); of other rows they may have anything. The texts point into the bytes or into the
+// chunk and hold until the next decode or close.
 K2_MUST_CHECK enum k2_status k2_text_chunk_decode(struct k2_text_chunk *chunk, uint32_t block,
+                                                  size_t first, size_t end,
                                                   struct k2_vector_store *store,
                                                   const uint8_t **valid, struct k2_error *error);
 
