@@ -86,10 +86,7 @@ enum k2_status k2_engine_load_tables(struct k2_engine *engine, struct k2_store_t
                                      struct k2_error *error)
 {
     struct k2_store_cursor cursor;
-    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_TABLE, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(txn, K2_STORE_TABLE, &cursor, error);
     (void)pthread_mutex_lock(&engine->tables_lock);
     while (status == K2_OK && cursor.found) {
         struct k2_byte_reader reader = {.rest = cursor.value};

@@ -122,10 +122,7 @@ static void compare_segments(struct check *self)
 static enum k2_status check_segments(struct check *self, struct k2_error *error)
 {
     struct k2_store_cursor cursor;
-    enum k2_status status = k2_store_cursor_open(self->txn, K2_STORE_SEGMENT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(self->txn, K2_STORE_SEGMENT, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_segment_record record = k2_segment_record_decode(cursor.value);
         if (record.state == K2_SEGMENT_LIVE) {

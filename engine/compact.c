@@ -91,10 +91,7 @@ static enum k2_status count_live(struct k2_engine *engine, uint64_t *segments, u
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_SEGMENT, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_segment_record record = k2_segment_record_decode(cursor.value);
         *segments += record.state == K2_SEGMENT_LIVE;

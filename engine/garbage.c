@@ -79,10 +79,7 @@ static enum k2_status list_retired(struct k2_engine *engine, struct retired *lis
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_RETIRED, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_RETIRED, &cursor, error);
     while (status == K2_OK && cursor.found && *count < room) {
         list[(*count)++] = (struct retired){k2_index_key_get(cursor.key, 0, 8),
                                             k2_index_key_get(cursor.key, 8, 8)};

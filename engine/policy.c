@@ -182,10 +182,7 @@ static enum k2_status has_tag(struct k2_store_txn *txn, uint64_t snapshot, bool 
 {
     struct k2_store_cursor cursor;
     *found = false;
-    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_TAG, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(txn, K2_STORE_TAG, &cursor, error);
     while (status == K2_OK && cursor.found && !*found) {
         *found = k2_index_number(cursor.value) == snapshot;
         status = k2_store_next(&cursor, error);

@@ -68,10 +68,7 @@ static enum k2_status walk_table(struct k2_store_txn *txn, enum k2_store_table t
                                  struct k2_error *error)
 {
     struct k2_store_cursor cursor;
-    enum k2_status status = k2_store_cursor_open(txn, table, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(txn, table, &cursor, error);
     while (status == K2_OK && cursor.found) {
         status = k2_store_next(&cursor, error);
     }
@@ -134,10 +131,7 @@ static enum k2_status decide_by_index(struct repair *self, struct k2_error *erro
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_GROUP, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_GROUP, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_group_place place = k2_group_place_of(cursor.key);
         struct k2_group_record record = k2_group_record_decode(cursor.value);

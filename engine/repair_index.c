@@ -624,10 +624,7 @@ static enum k2_status find_table(struct builder *self, struct k2_slice name, uin
 {
     struct k2_store_cursor cursor;
     *id = 0;
-    enum k2_status status = k2_store_cursor_open(self->txn, K2_STORE_TABLE, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(self->txn, K2_STORE_TABLE, &cursor, error);
     while (status == K2_OK && cursor.found && *id == 0) {
         struct k2_byte_reader reader = {.rest = cursor.value};
         (void)k2_read_u32(&reader); // the schema's version

@@ -67,10 +67,7 @@ static enum k2_status load_markers(struct k2_rewrite *self, struct k2_store_txn 
                                    struct k2_error *error)
 {
     struct k2_store_cursor cursor = {0};
-    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_PROGRESS, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(txn, K2_STORE_PROGRESS, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_progress_marker *grown =
             k2_realloc(self->markers, self->marker_count + 1, sizeof *grown);
@@ -623,10 +620,7 @@ static enum k2_status find_empty(struct k2_engine *engine, uint64_t *segment_id,
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_SEGMENT, &cursor, error);
     while (status == K2_OK && cursor.found && *segment_id == 0) {
         struct k2_segment_record record = k2_segment_record_decode(cursor.value);
         uint64_t id = k2_index_key_get(cursor.key, 0, 8);

@@ -150,10 +150,7 @@ static enum k2_status list_files(struct k2_store_txn *txn, struct commit_files *
                                  struct k2_error *error)
 {
     struct k2_store_cursor cursor = {0};
-    enum k2_status status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    enum k2_status status = k2_store_cursor_begin(txn, K2_STORE_SEGMENT, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_segment_record record = k2_segment_record_decode(cursor.value);
         if (!record.rewritten && list->count == list->room) {

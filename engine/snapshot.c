@@ -154,10 +154,7 @@ enum k2_status k2_tag_list(struct k2_engine *engine, struct k2_tag **tags, size_
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_TAG, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_TAG, &cursor, error);
     while (status == K2_OK && cursor.found) {
         if (*count == room) {
             struct k2_tag *grown = k2_realloc(list, room * 2 + 16, sizeof *list);

@@ -520,6 +520,13 @@ static enum k2_status move(struct k2_store_cursor *cursor, struct k2_slice key,
     return open_value(cursor->table, cursor->key, stored, &cursor->value, error);
 }
 
+enum k2_status k2_store_cursor_begin(struct k2_store_txn *txn, enum k2_store_table table,
+                                     struct k2_store_cursor *cursor, struct k2_error *error)
+{
+    enum k2_status status = k2_store_cursor_open(txn, table, cursor, error);
+    return status == K2_OK ? move(cursor, (struct k2_slice){0}, MDB_FIRST, error) : status;
+}
+
 enum k2_status k2_store_seek(struct k2_store_cursor *cursor, struct k2_slice key,
                              struct k2_error *error)
 {

@@ -78,6 +78,11 @@ K2_MUST_CHECK enum k2_status k2_store_cursor_open(struct k2_store_txn *txn,
                                                   enum k2_store_table table,
                                                   struct k2_store_cursor *cursor,
                                                   struct k2_error *error);
+// Opened at the first entry, if there is one. To be closed also when it fails.
+K2_MUST_CHECK enum k2_status k2_store_cursor_begin(struct k2_store_txn *txn,
+                                                   enum k2_store_table table,
+                                                   struct k2_store_cursor *cursor,
+                                                   struct k2_error *error);
 void k2_store_cursor_close(struct k2_store_cursor *cursor); // a zeroed one is fine
 K2_MUST_CHECK enum k2_status k2_store_seek(struct k2_store_cursor *cursor, struct k2_slice key,
                                            struct k2_error *error); // first at or after

@@ -222,15 +222,10 @@ static enum k2_status care_for(struct iceberg *self, action_fn *run, const struc
                                bool named, struct k2_error *error)
 {
     struct k2_arena arena = {0};
-    struct k2_table_place place = {.store = &self->warehouse.store,
-                                   .catalog = &self->warehouse.catalog,
-                                   .name = table->schema->table,
-                                   .day_name = k2_day_name(table->schema, &arena)};
-    bool found = false;
-    enum k2_status status = place.day_name == NULL
-                                ? k2_fail(error, K2_NO_MEMORY, "no memory")
-                                : place.catalog->class->load(place.catalog->self, place.name,
-                                                             &found, &place.table, error);
+    struct k2_table_place place;
+    bool found;
+    enum k2_status status =
+        k2_warehouse_find(&self->warehouse, table->schema, &arena, &place, &found, error);
     if (status == K2_OK && found) {
         status = run(self, &place, table, error);
     } else if (status == K2_OK && named) {

@@ -81,15 +81,10 @@ static enum k2_status care_for(struct k2_serve_export *self, const struct k2_tab
     struct k2_arena arena = {0};
     struct k2_care_result result;
     struct k2_care_options options = {.older_than_ms = -1, .least_files = CARE_FILES};
-    struct k2_table_place place = {.store = &self->warehouse.store,
-                                   .catalog = &self->warehouse.catalog,
-                                   .name = table->schema->table,
-                                   .day_name = k2_day_name(table->schema, &arena)};
-    bool found = false;
-    enum k2_status status = place.day_name == NULL
-                                ? k2_fail(error, K2_NO_MEMORY, "no memory")
-                                : place.catalog->class->load(place.catalog->self, place.name,
-                                                             &found, &place.table, error);
+    struct k2_table_place place;
+    bool found;
+    enum k2_status status =
+        k2_warehouse_find(&self->warehouse, table->schema, &arena, &place, &found, error);
     if (status == K2_OK && found) {
         status = k2_table_compact(&place, self->engine, table, &options, &result, error);
     }

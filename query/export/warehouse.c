@@ -1,6 +1,7 @@
 #include "query/export/warehouse.h"
 
 #include "query/export/catalog_rest.h"
+#include "query/export/exporter.h"
 #include "query/export/s3_store.h"
 
 enum { LOCATION_BYTES = 1 << 16 };
@@ -64,4 +65,20 @@ void k2_warehouse_close(struct k2_warehouse *warehouse)
     k2_object_store_close(&warehouse->store);
     k2_buffer_deinit(&warehouse->location);
     *warehouse = (struct k2_warehouse){0};
+}
+
+enum k2_status k2_warehouse_find(struct k2_warehouse *warehouse, const struct k2_schema *schema,
+                                 struct k2_arena *arena, struct k2_table_place *place, bool *found,
+                                 struct k2_error *error)
+{
+    *found = false;
+    *place = (struct k2_table_place){.store = &warehouse->store,
+                                     .catalog = &warehouse->catalog,
+                                     .name = schema->table,
+                                     .day_name = k2_day_name(schema, arena)};
+    if (place->day_name == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "no memory");
+    }
+    return place->catalog->class->load(place->catalog->self, place->name, found, &place->table,
+                                       error);
 }

@@ -2,8 +2,8 @@
 // thread.
 #pragma once
 
-#include "query/export/catalog.h"
-#include "query/export/object_store.h"
+#include "format/schema/schema.h"
+#include "query/export/table_commit.h"
 
 struct k2_warehouse_options {
     const char *warehouse; // a folder, or `s3://bucket/folder` with the keys of the environment
@@ -23,3 +23,10 @@ K2_MUST_CHECK enum k2_status k2_warehouse_open(struct k2_warehouse *warehouse,
                                                const struct k2_warehouse_options *options,
                                                struct k2_error *error);
 void k2_warehouse_close(struct k2_warehouse *warehouse);
+
+// What the catalog has of a table, if it has it. `place` borrows from the warehouse and `arena`;
+// place->table is to be closed also when this fails.
+K2_MUST_CHECK enum k2_status k2_warehouse_find(struct k2_warehouse *warehouse,
+                                               const struct k2_schema *schema,
+                                               struct k2_arena *arena, struct k2_table_place *place,
+                                               bool *found, struct k2_error *error);
