@@ -603,7 +603,7 @@ enum k2_status k2_ledger_forget(struct k2_store_txn *txn, struct k2_error *error
     struct k2_index_value mark = k2_index_value_number(1);
     enum k2_status status = K2_OK;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && status == K2_OK; i++) {
-        status = k2_store_delete_prefix(txn, tables[i], (struct k2_slice){0}, error);
+        status = k2_store_clear(txn, tables[i], error);
     }
     return status == K2_OK ? k2_store_put(txn, K2_STORE_META, k2_slice_of(K2_LEDGER_STALE),
                                           k2_index_value_slice(&mark), error)

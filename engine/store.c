@@ -190,7 +190,10 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
     if (self == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
     }
-    int code = mdb_env_create(&self->environment);
+    int code = refused();
+    if (code == 0) {
+        code = mdb_env_create(&self->environment);
+    }
     if (code == 0) {
         code = mdb_env_set_mapsize(self->environment, map_bytes);
     }
@@ -448,30 +451,14 @@ enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table tab
     return code == 0 || code == MDB_NOTFOUND ? K2_OK : fail(error, code, "cannot delete");
 }
 
-enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn, enum k2_store_table table,
-                                      struct k2_slice prefix, struct k2_error *error)
+enum k2_status k2_store_clear(struct k2_store_txn *txn, enum k2_store_table table,
+                              struct k2_error *error)
 {
-    MDB_cursor *cursor;
     int code = refused();
     if (code == 0) {
-        code = mdb_cursor_open(txn->txn, txn->store->tables[table], &cursor);
+        code = mdb_drop(txn->txn, txn->store->tables[table], 0);
     }
-    if (code != 0) {
-        return fail(error, code, "cannot open a cursor");
-    }
-    MDB_val key = value_of(prefix), stored;
-    bool all = prefix.size_bytes == 0;
-    code = mdb_cursor_get(cursor, &key, &stored, all ? MDB_FIRST : MDB_SET_RANGE);
-    while (code == 0 && (all || (key.mv_size >= prefix.size_bytes &&
-                                 memcmp(key.mv_data, prefix.data, prefix.size_bytes) == 0))) {
-        code = mdb_cursor_del(cursor, 0);
-        if (code == 0) { // the cursor stands at the next entry
-            code = mdb_cursor_get(cursor, &key, &stored, MDB_GET_CURRENT);
-            code = code == EINVAL ? MDB_NOTFOUND : code; // there is none
-        }
-    }
-    mdb_cursor_close(cursor);
-    return code == 0 || code == MDB_NOTFOUND ? K2_OK : fail(error, code, "cannot delete");
+    return code == 0 ? K2_OK : fail(error, code, "cannot empty a table");
 }
 
 enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_table table,

@@ -62,10 +62,9 @@ K2_MUST_CHECK enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_stor
 K2_MUST_CHECK enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table table,
                                              struct k2_slice key, struct k2_error *error);
 
-// Deletes all entries whose key begins with `prefix`; all entries if it is empty.
-K2_MUST_CHECK enum k2_status k2_store_delete_prefix(struct k2_store_txn *txn,
-                                                    enum k2_store_table table,
-                                                    struct k2_slice prefix, struct k2_error *error);
+// Deletes all entries of a table.
+K2_MUST_CHECK enum k2_status k2_store_clear(struct k2_store_txn *txn, enum k2_store_table table,
+                                            struct k2_error *error);
 
 // Walks a table in key order. The cursor is closed before its transaction ends.
 struct k2_store_cursor {

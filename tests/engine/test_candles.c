@@ -582,6 +582,30 @@ static void answers_equal_the_model(void **state)
     free(models);
 }
 
+// Groups in which each instrument has whole blocks are read instrument by instrument, until groups
+// begin of which that is not so.
+static void answers_of_few_instruments_equal_the_model(void **state)
+{
+    struct world *world = *state;
+    struct model_candle *models = calloc(MAX_ROWS, sizeof *models);
+    assert_non_null(models);
+    const size_t turns = test_is_torture() ? 60 : 6;
+    static const struct commit_shape shapes[] = {
+        {9000, 0, 9000 * second_ns, 2, false, false},
+        {5000, 4000 * second_ns, 9000 * second_ns, 1, false, false}, // overlaps
+        {9000, 13000 * second_ns, 86400 * second_ns, 2, false, true},
+        {500, 12000 * second_ns, 100000 * second_ns, INSTRUMENTS, false, false}, // poor
+        {40, 200000 * second_ns, 500 * second_ns, INSTRUMENTS, false, false},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        commit_rows(world, shapes[i]);
+        candles_are_right(world, models, turns);
+    }
+    compact(world, true);
+    candles_are_right(world, models, turns);
+    free(models);
+}
+
 static void a_wrong_request_is_refused(void **state)
 {
     struct world *world = *state;
@@ -787,6 +811,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_equal_the_model, open_world, close_world),
+        cmocka_unit_test_setup_teardown(answers_of_few_instruments_equal_the_model, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(a_wrong_request_is_refused, open_world, close_world),
         cmocka_unit_test_setup_teardown(every_failed_allocation_is_told, open_world, close_world),
         cmocka_unit_test(averages_are_rounded_half_to_even),
