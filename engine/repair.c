@@ -164,8 +164,10 @@ static enum k2_status decide_by_index(struct repair *self, struct k2_error *erro
 
 static enum k2_status note_damaged(struct repair *self, uint64_t segment_id, struct k2_error *error)
 {
-    if (self->damaged_count > 0 && self->damaged[self->damaged_count - 1] == segment_id) {
-        return K2_OK;
+    for (size_t i = 0; i < self->damaged_count; i++) {
+        if (self->damaged[i] == segment_id) {
+            return K2_OK;
+        }
     }
     uint64_t *grown = k2_realloc(self->damaged, self->damaged_count + 1, sizeof *grown);
     if (grown == NULL) {
@@ -203,6 +205,37 @@ static enum k2_status find_damaged(struct repair *self, struct k2_error *error)
             status = note_damaged(self, segment->id, error);
         }
     }
+    return status;
+}
+
+// Files that end before their committed length: maybe in what a rewrite has replaced, so that no
+// group that counts is gone.
+static enum k2_status find_short(struct repair *self, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    struct k2_store_cursor cursor = {0};
+    enum k2_status status = k2_store_begin(self->index, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
+    if (status == K2_OK) {
+        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
+    }
+    while (status == K2_OK && cursor.found) {
+        struct k2_segment_record record = k2_segment_record_decode(cursor.value);
+        uint64_t id = k2_index_key_get(cursor.key, 0, 8);
+        const struct k2_salvaged_segment *file = k2_salvage_segment(&self->salvage, id);
+        uint64_t size_bytes = file == NULL ? 0 : file->size_bytes;
+        if (record.state == K2_SEGMENT_LIVE && size_bytes < record.length_bytes) {
+            status = note_damaged(self, id, error);
+        }
+        if (status == K2_OK) {
+            status = k2_store_next(&cursor, error);
+        }
+    }
+    k2_store_cursor_close(&cursor);
+    k2_store_abort(txn);
     return status;
 }
 
@@ -350,6 +383,10 @@ static enum k2_status mend(struct repair *self, struct k2_store *store, struct k
             status = k2_repair_index_segment(&self->salvage, gone->place.segment_id, txn, error);
         }
     }
+    // The copy of a damaged file ends where its last group does, whatever was behind it.
+    for (size_t i = 0; i < self->damaged_count && status == K2_OK; i++) {
+        status = k2_repair_index_segment(&self->salvage, self->damaged[i], txn, error);
+    }
     // What is gone is missing from now on: the ledger is made again from the rows that are left.
     if (status == K2_OK && self->gone_count > 0) {
         status = k2_ledger_forget(txn, error);
@@ -471,7 +508,10 @@ static enum k2_status decide(struct repair *self, struct k2_error *error)
         status = self->index != NULL ? decide_by_index(self, error)
                                      : k2_salvage_decide(&self->salvage, error);
     }
-    return status == K2_OK ? find_damaged(self, error) : status;
+    if (status == K2_OK) {
+        status = find_damaged(self, error);
+    }
+    return status == K2_OK && self->index != NULL ? find_short(self, error) : status;
 }
 
 static enum k2_status mend_store(struct repair *self, struct k2_error *error)
