@@ -304,9 +304,18 @@ enum k2_status k2_instruments_find(struct k2_engine *engine, const struct k2_ins
 {
     struct k2_store_txn *txn;
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
-    if (status != K2_OK) {
-        return status;
+    if (status == K2_OK) {
+        status = k2_instruments_find_within(txn, names, name_count, ids, error);
+        k2_store_abort(txn);
     }
+    return status;
+}
+
+enum k2_status k2_instruments_find_within(struct k2_store_txn *txn,
+                                          const struct k2_instrument_name *names, size_t name_count,
+                                          uint32_t *ids, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
     for (size_t i = 0; i < name_count && status == K2_OK; i++) {
         struct name_key name;
         struct k2_slice value;
@@ -321,7 +330,6 @@ enum k2_status k2_instruments_find(struct k2_engine *engine, const struct k2_ins
             ids[i] = (uint32_t)k2_index_number(value);
         }
     }
-    k2_store_abort(txn);
     return status;
 }
 

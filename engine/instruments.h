@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/store.h"
 #include "format/segment/row_group.h"
 
 enum { K2_EXCHANGE_BYTES = 32 };
@@ -27,6 +28,11 @@ K2_MUST_CHECK enum k2_status k2_instruments_find(struct k2_engine *engine,
                                                  const struct k2_instrument_name *names,
                                                  size_t name_count, uint32_t *ids,
                                                  struct k2_error *error);
+// The same within a transaction.
+K2_MUST_CHECK enum k2_status k2_instruments_find_within(struct k2_store_txn *txn,
+                                                        const struct k2_instrument_name *names,
+                                                        size_t name_count, uint32_t *ids,
+                                                        struct k2_error *error);
 
 struct k2_instrument {
     uint32_t id;

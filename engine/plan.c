@@ -57,7 +57,7 @@ static bool grow(struct k2_plan *plan, size_t *room)
     if (plan->group_count < *room) {
         return true;
     }
-    size_t grown_room = *room * 2 + 32;
+    size_t grown_room = *room * 2 + 8;
     struct k2_plan_group *groups = k2_realloc(plan->groups, grown_room, sizeof *groups);
     if (groups == NULL) {
         return false;
@@ -420,12 +420,20 @@ enum k2_status k2_plan_open(struct k2_engine *engine, const struct k2_plan_reque
     struct k2_store_txn *txn;
     *plan = (struct k2_plan){0};
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
-    if (status != K2_OK) {
-        return status;
+    if (status == K2_OK) {
+        status = k2_plan_open_within(engine, txn, request, plan, error);
+        k2_store_abort(txn);
     }
+    return status;
+}
+
+enum k2_status k2_plan_open_within(struct k2_engine *engine, struct k2_store_txn *txn,
+                                   const struct k2_plan_request *request, struct k2_plan *plan,
+                                   struct k2_error *error)
+{
+    *plan = (struct k2_plan){0};
     // Files are mapped inside the transaction: until it ends the writer unlinks none of them.
-    status = build(engine, request, txn, plan, error);
-    k2_store_abort(txn);
+    enum k2_status status = build(engine, request, txn, plan, error);
     if (status != K2_OK) {
         k2_plan_close(plan);
     }

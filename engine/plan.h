@@ -50,6 +50,11 @@ K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,
                                           const struct k2_plan_request *request,
                                           struct k2_plan *plan, struct k2_error *error);
 
+// The same within a transaction that reads.
+K2_MUST_CHECK enum k2_status k2_plan_open_within(struct k2_engine *engine, struct k2_store_txn *txn,
+                                                 const struct k2_plan_request *request,
+                                                 struct k2_plan *plan, struct k2_error *error);
+
 // Maps exactly these groups, which the caller knows to be in the index, past the cache.
 K2_MUST_CHECK enum k2_status k2_plan_open_groups(struct k2_engine *engine, struct k2_store_txn *txn,
                                                  const struct k2_plan_group *groups,

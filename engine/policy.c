@@ -227,17 +227,11 @@ enum k2_status k2_policy_check_snapshot(struct k2_store_txn *txn, const struct k
     return status == K2_OK && !tagged ? fail_expired(txn, table, snapshot, oldest, error) : status;
 }
 
-enum k2_status k2_policy_check(struct k2_engine *engine, const struct k2_table *table,
+enum k2_status k2_policy_check(struct k2_store_txn *txn, const struct k2_table *table,
                                uint64_t snapshot, struct k2_error *error)
 {
-    struct k2_store_txn *txn;
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
-    if (status == K2_OK) {
-        int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-        status = k2_policy_check_snapshot(txn, table, snapshot, now_ns, error);
-        k2_store_abort(txn);
-    }
-    return status;
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return k2_policy_check_snapshot(txn, table, snapshot, now_ns, error);
 }

@@ -53,8 +53,8 @@ K2_MUST_CHECK enum k2_status k2_policy_check_snapshot(struct k2_store_txn *txn,
                                                       uint64_t snapshot, int64_t now_ns,
                                                       struct k2_error *error);
 
-// The same by the clock, in a transaction of its own.
-K2_MUST_CHECK enum k2_status k2_policy_check(struct k2_engine *engine, const struct k2_table *table,
+// The same by the clock.
+K2_MUST_CHECK enum k2_status k2_policy_check(struct k2_store_txn *txn, const struct k2_table *table,
                                              uint64_t snapshot, struct k2_error *error);
 
 // The snapshot that was the newest one `history_ns` before `now_ns`; 0: there was none yet.

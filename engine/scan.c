@@ -72,7 +72,8 @@ static int compare_ids(const void *left, const void *right)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static enum k2_status find_ids(struct k2_scan *scan, struct k2_error *error)
+static enum k2_status find_ids(struct k2_scan *scan, struct k2_store_txn *txn,
+                               struct k2_error *error)
 {
     size_t name_count = scan->names.count;
     scan->ids = k2_alloc(name_count * sizeof *scan->ids);
@@ -81,7 +82,7 @@ static enum k2_status find_ids(struct k2_scan *scan, struct k2_error *error)
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu instruments", name_count);
     }
     enum k2_status status =
-        k2_instruments_find(scan->engine, scan->names.names, name_count, scan->ids, error);
+        k2_instruments_find_within(txn, scan->names.names, name_count, scan->ids, error);
     for (size_t i = 0; status == K2_OK && i < name_count; i++) {
         if (scan->ids[i] != 0) {
             scan->wanted[scan->id_count++] =
@@ -98,7 +99,7 @@ static enum k2_status find_ids(struct k2_scan *scan, struct k2_error *error)
 
 // Wanted pairs that the store does not know have no rows.
 static enum k2_status set_instruments(struct k2_scan *scan, const struct k2_scan_request *request,
-                                      struct k2_error *error)
+                                      struct k2_store_txn *txn, struct k2_error *error)
 {
     if (request->instruments == NULL) {
         return K2_OK;
@@ -112,7 +113,7 @@ static enum k2_status set_instruments(struct k2_scan *scan, const struct k2_scan
             return status;
         }
     }
-    return find_ids(scan, error);
+    return find_ids(scan, txn, error);
 }
 
 static enum k2_status set_after(struct k2_scan *scan, const struct k2_scan_request *request,
@@ -131,11 +132,10 @@ static enum k2_status set_after(struct k2_scan *scan, const struct k2_scan_reque
 }
 
 // `most_mapped` as in a plan's request.
-static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_t axis_last,
-                                uint64_t snapshot, size_t most_mapped, struct k2_plan *plan,
-                                struct k2_error *error)
+static struct k2_plan_request plan_of(const struct k2_scan *scan, int64_t axis_first,
+                                      int64_t axis_last, uint64_t snapshot, size_t most_mapped)
 {
-    struct k2_plan_request request = {
+    return (struct k2_plan_request){
         .table = scan->table,
         .time_min_ns = scan->backwards ? ~axis_last : axis_first,
         .time_max_ns = scan->backwards ? ~axis_first : axis_last,
@@ -148,7 +148,6 @@ static enum k2_status open_plan(struct k2_scan *scan, int64_t axis_first, int64_
         .fresh = scan->fresh,
         .most_mapped = most_mapped,
     };
-    return k2_plan_open(scan->engine, &request, plan, error);
 }
 
 // The plan for the rows from scan->next to scan->horizon.
@@ -162,30 +161,32 @@ static enum k2_status take_plan(struct k2_scan *scan, struct k2_plan *plan, stru
                : status;
 }
 
-// Learns which groups there are, and which snapshot is the newest when none was asked for. Where
-// the groups are few, that is the only plan.
-static enum k2_status survey(struct k2_scan *scan, struct k2_error *error)
+// Learns which groups there are, and which snapshot is the newest when none was asked for.
+static enum k2_status survey(struct k2_scan *scan, struct k2_store_txn *txn, struct k2_plan *plan,
+                             struct k2_error *error)
 {
-    struct k2_plan plan = {0};
     uint64_t bound = scan->snapshot == 0 ? UINT64_MAX : scan->snapshot;
     int64_t last = scan->next > scan->last ? scan->next : scan->last;
-    enum k2_status status =
-        open_plan(scan, scan->next, last, bound, FIRST_HORIZON_GROUPS, &plan, error);
-    if (status != K2_OK) {
-        return status;
+    struct k2_plan_request request = plan_of(scan, scan->next, last, bound, FIRST_HORIZON_GROUPS);
+    enum k2_status status = k2_plan_open_within(scan->engine, txn, &request, plan, error);
+    if (status == K2_OK && scan->snapshot == 0) {
+        scan->snapshot = plan->newest_snapshot;
     }
-    if (scan->snapshot == 0) {
-        scan->snapshot = plan.newest_snapshot;
-    }
+    return status;
+}
+
+// Where the groups are few, the survey's plan is the only one.
+static enum k2_status begin(struct k2_scan *scan, struct k2_plan *plan, struct k2_error *error)
+{
     scan->groups.snapshot = scan->snapshot;
     scan->groups.commit_after = scan->commit_after;
-    status = k2_scan_pace_init(&scan->pace, &plan, scan->snapshot, scan->backwards, error);
-    if (status == K2_OK && plan.is_mapped) {
+    enum k2_status status =
+        k2_scan_pace_init(&scan->pace, plan, scan->snapshot, scan->backwards, error);
+    if (status == K2_OK && plan->is_mapped) {
         scan->horizon = scan->last;
-        status = take_plan(scan, &plan, error);
+        status = take_plan(scan, plan, error);
         scan->planned = status == K2_OK;
     }
-    k2_plan_close(&plan);
     return status;
 }
 
@@ -218,6 +219,44 @@ static enum k2_status prepare_outputs(struct k2_scan *scan, const struct k2_scan
     return K2_OK;
 }
 
+// All that the index has to say to begin with, as of one state of it.
+static enum k2_status ask_index(struct k2_scan *scan, const struct k2_scan_request *request,
+                                struct k2_plan *plan, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    enum k2_status status = k2_store_begin(scan->engine->store, false, &txn, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    status = set_instruments(scan, request, txn, error);
+    if (status == K2_OK && scan->snapshot != 0) {
+        status = k2_policy_check(txn, request->table, scan->snapshot, error);
+    }
+    if (status == K2_OK) {
+        status = survey(scan, txn, plan, error);
+    }
+    k2_store_abort(txn);
+    return status;
+}
+
+static enum k2_status prepare(struct k2_scan *scan, const struct k2_scan_request *request,
+                              struct k2_error *error)
+{
+    struct k2_plan plan = {0};
+    enum k2_status status = ask_index(scan, request, &plan, error);
+    if (status == K2_OK) {
+        status = set_after(scan, request, error);
+    }
+    if (status == K2_OK) {
+        status = prepare_outputs(scan, request, error);
+    }
+    if (status == K2_OK) {
+        status = begin(scan, &plan, error);
+    }
+    k2_plan_close(&plan);
+    return status;
+}
+
 enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_request *request,
                             struct k2_scan **result, struct k2_error *error)
 {
@@ -246,19 +285,7 @@ enum k2_status k2_scan_open(struct k2_engine *engine, const struct k2_scan_reque
     scan->rows_left = request->limit;
     scan->horizon_groups = FIRST_HORIZON_GROUPS;
     set_range(scan, request);
-    enum k2_status status = set_instruments(scan, request, error);
-    if (status == K2_OK) {
-        status = set_after(scan, request, error);
-    }
-    if (status == K2_OK) {
-        status = prepare_outputs(scan, request, error);
-    }
-    if (status == K2_OK && scan->snapshot != 0) {
-        status = k2_policy_check(engine, request->table, scan->snapshot, error);
-    }
-    if (status == K2_OK) {
-        status = survey(scan, error);
-    }
+    enum k2_status status = prepare(scan, request, error);
     if (status != K2_OK) {
         k2_scan_close(scan);
         return status;
@@ -282,8 +309,8 @@ enum k2_status k2_scan_need_plan(struct k2_scan *scan, int64_t interval_ns, stru
         scan->horizon_groups *= HORIZON_GROWTH;
     }
     struct k2_plan plan = {0};
-    enum k2_status status =
-        open_plan(scan, scan->next, scan->horizon, scan->snapshot, 0, &plan, error);
+    struct k2_plan_request request = plan_of(scan, scan->next, scan->horizon, scan->snapshot, 0);
+    enum k2_status status = k2_plan_open(scan->engine, &request, &plan, error);
     if (status == K2_OK) {
         status = take_plan(scan, &plan, error);
         k2_plan_close(&plan);

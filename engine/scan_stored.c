@@ -158,6 +158,10 @@ static void fill_names(struct k2_scan_stored *stored, const struct k2_group_curs
     struct k2_filled_name *filled = &stored->filled[output == K2_OUTPUT_EXCHANGE];
     uint32_t base = stored->block * K2_BLOCK_ROWS;
     uint32_t rows = k2_group_cursor_block_rows(cursor, stored->block);
+    while (cursor->entries[stored->entry].first_row + cursor->entries[stored->entry].row_count <=
+           base) {
+        stored->entry++;
+    }
     size_t index = stored->entry;
     for (uint32_t row = 0, end; row < rows; row = end) {
         struct k2_slice name = name_of(&cursor->entries[index], output);
@@ -305,11 +309,6 @@ enum k2_status k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_grou
         if (base >= group->row_count || (!stored->whole && stored->range == stored->range_count)) {
             leave_group(stored, set);
             continue;
-        }
-        while (cursor->entries[stored->entry].first_row +
-                   cursor->entries[stored->entry].row_count <=
-               base) {
-            stored->entry++;
         }
         if (stored->whole) {
             selection = (struct selection){

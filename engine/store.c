@@ -47,6 +47,7 @@ struct k2_store {
     MDB_env *environment;
     const uint8_t *file; // data.mdb, mapped; LMDB does not tell where it has its own mapping
     MDB_dbi tables[K2_STORE_TABLE_COUNT];
+    _Atomic(struct k2_store_txn *) spare; // a reader's that ended, for the next one; or NULL
 };
 
 struct k2_store_txn {
@@ -238,9 +239,24 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
     return K2_OK;
 }
 
+static void free_txn(struct k2_store_txn *txn)
+{
+    k2_free(txn->scratch);
+    k2_free(txn);
+}
+
+static void end_txn(struct k2_store_txn *txn)
+{
+    if (txn != NULL) {
+        mdb_txn_abort(txn->txn);
+        free_txn(txn);
+    }
+}
+
 void k2_store_close(struct k2_store *store)
 {
     if (store != NULL) {
+        end_txn(atomic_load(&store->spare));
         mdb_env_close(store->environment);
         if (store->file != NULL) {
             (void)munmap((void *)(uintptr_t)store->file, map_bytes);
@@ -252,13 +268,24 @@ void k2_store_close(struct k2_store *store)
 enum k2_status k2_store_begin(struct k2_store *store, bool write, struct k2_store_txn **txn,
                               struct k2_error *error)
 {
-    struct k2_store_txn *self = k2_alloc_zero(1, sizeof *self);
+    int code = refused();
+    struct k2_store_txn *self =
+        write || code != 0 ? NULL : atomic_exchange(&store->spare, (struct k2_store_txn *)NULL);
+    if (self != NULL) {
+        code = mdb_txn_renew(self->txn);
+        if (code != 0) {
+            end_txn(self);
+            return fail(error, code, "cannot begin a transaction");
+        }
+        *txn = self;
+        return K2_OK;
+    }
+    self = k2_alloc_zero(1, sizeof *self);
     if (self == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
     }
     self->store = store;
     self->write = write;
-    int code = refused();
     if (code == 0) {
         code = mdb_txn_begin(store->environment, NULL, write ? 0 : MDB_RDONLY, &self->txn);
     }
@@ -268,12 +295,6 @@ enum k2_status k2_store_begin(struct k2_store *store, bool write, struct k2_stor
     }
     *txn = self;
     return K2_OK;
-}
-
-static void free_txn(struct k2_store_txn *txn)
-{
-    k2_free(txn->scratch);
-    k2_free(txn);
 }
 
 // LMDB calls a write that the disk cut short EIO. Told apart here: the disk is full, and the
@@ -313,12 +334,14 @@ enum k2_status k2_store_commit(struct k2_store_txn *txn, struct k2_error *error)
     return code == 0 ? K2_OK : fail(error, code, "cannot commit");
 }
 
+// A reader's keeps its slot and its memory, but no state of the index.
 void k2_store_abort(struct k2_store_txn *txn)
 {
-    if (txn != NULL) {
-        mdb_txn_abort(txn->txn);
-        free_txn(txn);
+    if (txn != NULL && !txn->write) {
+        mdb_txn_reset(txn->txn);
+        txn = atomic_exchange(&txn->store->spare, txn);
     }
+    end_txn(txn);
 }
 
 uint64_t k2_store_txn_id(struct k2_store_txn *txn)

@@ -4,7 +4,7 @@
 
 #include "format/base/alloc.h"
 
-enum { FIRST_CHUNK_BYTES = 1024, CHUNK_BYTES = 64 * 1024 };
+enum { FIRST_CHUNK_BYTES = 512, CHUNK_BYTES = 64 * 1024 };
 
 struct k2_text_chunk {
     struct k2_text_chunk *next;
