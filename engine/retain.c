@@ -12,6 +12,7 @@
 #include "engine/policy.h"
 #include "engine/publish.h"
 #include "engine/rewrite.h"
+#include "engine/snapshot.h"
 #include "engine/version_count.h"
 #include "format/base/alloc.h"
 
@@ -20,6 +21,9 @@ enum { WINDOW_ROWS = K2_BATCH_ROWS, DROPPED_CEILING_BYTES = 64 << 20 };
 struct retain {
     struct k2_engine *engine;
     const struct k2_table *table;
+    bool dry_run;
+    uint64_t base;           // the newest snapshot when the inputs were listed
+    struct k2_policy before; // as it was then
     struct k2_policy policy; // with what this one does
     struct k2_retain_rule rule;
     uint64_t *tags;               // owned
@@ -74,7 +78,8 @@ static enum k2_status set_rule(struct retain *self, int64_t now_ns, struct k2_er
     if (status != K2_OK) {
         return status;
     }
-    status = k2_policy_load(txn, self->table->id, &self->policy, error);
+    status = k2_policy_load(txn, self->table->id, &self->before, error);
+    self->policy = self->before;
     if (status == K2_OK) {
         status = k2_policy_horizon(txn, self->policy.history_ns, now_ns, &horizon, error);
     }
@@ -180,9 +185,9 @@ static enum k2_status cut_windows(struct retain *self, struct k2_error *error)
     return K2_OK;
 }
 
-static enum k2_status find_inputs(struct retain *self, struct k2_error *error)
+static enum k2_status list_groups(const struct retain *self, struct k2_plan *plan,
+                                  struct k2_error *error)
 {
-    struct k2_plan plan;
     struct k2_plan_request request = {
         .table = self->table,
         .time_min_ns = INT64_MIN,
@@ -191,13 +196,76 @@ static enum k2_status find_inputs(struct retain *self, struct k2_error *error)
         .with_history = true,
         .headers_only = true,
     };
-    enum k2_status status = k2_plan_open(self->engine, &request, &plan, error);
+    return k2_plan_open(self->engine, &request, plan, error);
+}
+
+static enum k2_status find_inputs(struct retain *self, struct k2_error *error)
+{
+    struct k2_plan plan;
+    enum k2_status status = list_groups(self, &plan, error);
     if (status != K2_OK) {
         return status;
     }
     status = choose(self, &plan, error);
     k2_plan_close(&plan);
     return status == K2_OK ? cut_windows(self, error) : status;
+}
+
+// What was found is what the run below goes by; commits wait.
+static enum k2_status prepare(struct retain *self, int64_t now_ns, struct k2_error *error)
+{
+    enum k2_status status = k2_engine_check_writable(self->engine, error);
+    k2_tail_seal(self->engine, &self->engine->tail, true);
+    self->base = self->engine->newest.id;
+    if (status == K2_OK) {
+        status = set_rule(self, now_ns, error);
+    }
+    if (status == K2_OK) {
+        status = load_tags(self, error);
+    }
+    return status == K2_OK ? find_inputs(self, error) : status;
+}
+
+// ---- whether what was found still holds
+
+static bool is_same_policy(const struct k2_policy *left, const struct k2_policy *right)
+{
+    struct k2_index_value a = k2_policy_encode(left), b = k2_policy_encode(right);
+    struct k2_slice a_bytes = k2_index_value_slice(&a), b_bytes = k2_index_value_slice(&b);
+    return k2_slice_compare(a_bytes, b_bytes) == 0;
+}
+
+// Commits that replace or delete rows change which rows are shown.
+static enum k2_status has_versions(const struct retain *self, bool *found, struct k2_error *error)
+{
+    struct k2_plan plan;
+    enum k2_status status = list_groups(self, &plan, error);
+    *found = false;
+    for (size_t i = 0; status == K2_OK && i < plan.group_count; i++) {
+        *found |= plan.groups[i].versions;
+    }
+    if (status == K2_OK) {
+        k2_plan_close(&plan);
+    }
+    return status;
+}
+
+static enum k2_status still_holds(const struct retain *self, bool *holds, struct k2_error *error)
+{
+    struct retain now = {.engine = self->engine, .table = self->table};
+    bool versions = false;
+    enum k2_status status = k2_policy_get(self->engine, self->table, &now.before, error);
+    if (status == K2_OK) {
+        status = load_tags(&now, error);
+    }
+    if (status == K2_OK && self->engine->newest.id != self->base) {
+        status = has_versions(self, &versions, error);
+    }
+    *holds = status == K2_OK && !versions && is_same_policy(&now.before, &self->before) &&
+             now.rule.tag_count == self->rule.tag_count &&
+             memcmp(now.tags, self->tags, now.rule.tag_count * sizeof *now.tags) == 0;
+    k2_free(now.tags);
+    return status;
 }
 
 // ---- what changes with it
@@ -267,11 +335,10 @@ static enum k2_status swap(struct retain *self, struct k2_rewrite *rewrite,
     return status;
 }
 
-static enum k2_status drop(struct retain *self, bool dry_run, struct k2_retain_report *report,
-                           struct k2_error *error)
+// What the files say without the rows that go; commits need not wait.
+static enum k2_status rewrite_inputs(struct retain *self, struct k2_rewrite **rewrite,
+                                     struct k2_error *error)
 {
-    struct k2_rewrite *rewrite = NULL;
-    struct k2_rewrite_report done = {0};
     struct k2_rewrite_options options = {
         .windows = self->windows, .window_count = self->window_count, .retain = &self->rule};
     enum k2_status status = K2_OK;
@@ -279,84 +346,121 @@ static enum k2_status drop(struct retain *self, bool dry_run, struct k2_retain_r
         bool later = !self->policy.has_cut || self->policy.retention_cut_ns < self->rule.cut_ns;
         self->policy.retention_cut_ns = later ? self->rule.cut_ns : self->policy.retention_cut_ns;
         self->policy.has_cut = true;
-        status = k2_version_count_shown(self->engine, self->table, INT64_MIN, self->rule.cut_ns,
-                                        &self->shown, error);
+        status = k2_version_count_shown(self->engine, self->table, self->base, INT64_MIN,
+                                        self->rule.cut_ns, &self->shown, error);
     }
     if (status == K2_OK) {
-        status = k2_rewrite_open(&rewrite, self->engine, self->table, self->inputs,
+        status = k2_rewrite_open(rewrite, self->engine, self->table, self->inputs,
                                  self->input_count, error);
     }
     if (status == K2_OK) {
-        status = k2_rewrite_run(rewrite, &options, error);
+        status = k2_rewrite_run(*rewrite, &options, error);
     }
     if (status == K2_OK) {
-        self->dropped = k2_rewrite_dropped(rewrite);
-        report->rows_dropped = self->dropped;
-        report->rows_old = self->shown;
-        if (self->dropped > 0 && !dry_run) {
-            status = swap(self, rewrite, &done, error);
-        }
+        self->dropped = k2_rewrite_dropped(*rewrite);
     }
-    report->bytes_before = done.bytes_before;
-    report->bytes_after = done.bytes_after;
-    k2_rewrite_close(rewrite);
     return status;
 }
 
-// Nothing was dropped, but from now on older snapshots have expired: the next retain may drop what
-// only they show.
-static enum k2_status run(struct retain *self, int64_t now_ns, bool dry_run,
-                          struct k2_retain_report *report, struct k2_error *error)
+static void hold(struct retain *self)
 {
-    enum k2_status status = set_rule(self, now_ns, error);
-    if (status == K2_OK) {
-        status = load_tags(self, error);
+    k2_engine_hold_commits(self->engine);
+    k2_engine_lock(self->engine);
+}
+
+static void let(struct retain *self)
+{
+    k2_engine_unlock(self->engine);
+    k2_engine_let_commits(self->engine);
+}
+
+// One try. Unless `all_wait`, commits, tags and policies wait only while the inputs are listed and
+// while they are swapped; when what came between changes what may be dropped, it is not `settled`.
+// Nothing dropped: from now on older snapshots have expired, but the next retain drops what only
+// they show.
+static enum k2_status drop(struct retain *self, int64_t now_ns, bool all_wait, bool *settled,
+                           struct k2_retain_report *report, struct k2_error *error)
+{
+    struct k2_rewrite *rewrite = NULL;
+    struct k2_rewrite_report done = {0};
+    bool held = true;
+    hold(self);
+    enum k2_status status = prepare(self, now_ns, error);
+    if (!all_wait) {
+        let(self);
+        held = false;
     }
-    if (status == K2_OK) {
-        status = find_inputs(self, error);
-    }
+    *settled = true;
     if (status == K2_OK && self->input_count > 0) {
-        status = drop(self, dry_run, report, error);
+        status = rewrite_inputs(self, &rewrite, error);
     }
+    if (status == K2_OK && self->dropped > 0 && !self->dry_run) {
+        if (!held) {
+            hold(self);
+            held = true;
+            status = still_holds(self, settled, error);
+        }
+        if (status == K2_OK && *settled) {
+            status = swap(self, rewrite, &done, error);
+        }
+    }
+    if (held) {
+        let(self);
+    }
+    k2_rewrite_close(rewrite);
+    *report = (struct k2_retain_report){
+        .rows_dropped = self->dropped,
+        .rows_old = self->shown,
+        .bytes_before = done.bytes_before,
+        .bytes_after = done.bytes_after,
+    };
+    return status;
+}
+
+static enum k2_status attempt(struct k2_engine *engine, const struct k2_table *table,
+                              int64_t now_ns, bool dry_run, bool all_wait, bool *settled,
+                              struct k2_retain_report *report, struct k2_error *error)
+{
+    struct retain self = {.engine = engine, .table = table, .dry_run = dry_run};
+    enum k2_status status = drop(&self, now_ns, all_wait, settled, report, error);
+    k2_free(self.tags);
+    k2_free(self.inputs);
+    k2_free(self.windows);
     return status;
 }
 
 enum k2_status k2_retain(struct k2_engine *engine, const struct k2_table *table, int64_t now_ns,
                          bool dry_run, struct k2_retain_report *report, struct k2_error *error)
 {
-    struct retain self = {.engine = engine, .table = table};
     memset(report, 0, sizeof *report);
     if (table->schema->table[0] == '_') {
         return k2_fail(error, K2_BAD_REQUEST, "retain: %s is K2's own table", table->schema->table);
     }
+    struct k2_policy policy = {.duplicates = K2_KEEP_FIRST};
+    bool settled = false;
     k2_rewrite_lock(engine);
-    k2_engine_hold_commits(engine);
-    k2_engine_lock(engine);
-    k2_tail_seal(engine, &engine->tail, true);
-    enum k2_status status = k2_engine_check_writable(engine, error);
-    if (status == K2_OK) {
-        status = run(&self, now_ns, dry_run, report, error);
+    enum k2_status status = attempt(engine, table, now_ns, dry_run, false, &settled, report, error);
+    if (status == K2_OK && !settled) {
+        status = attempt(engine, table, now_ns, dry_run, true, &settled, report, error);
     }
-    if (status == K2_OK && self.dropped > 0 && !dry_run) {
+    if (status == K2_OK && report->rows_dropped > 0 && !dry_run) {
         status = k2_garbage_collect(engine, NULL, error);
     }
-    struct k2_policy policy = {.duplicates = K2_KEEP_FIRST};
     if (status == K2_OK) {
         status = k2_policy_get(engine, table, &policy, error);
     }
+    k2_rewrite_unlock(engine);
     report->history_floor = policy.history_floor;
     report->has_cut = policy.has_cut;
     report->retention_cut_ns = policy.retention_cut_ns;
-    report->snapshot = engine->newest.id;
+    struct k2_snapshot newest = {0};
+    if (status == K2_OK) {
+        status = k2_snapshot_newest(engine, &newest, error);
+    }
+    report->snapshot = newest.id;
     k2_engine_note_failure(engine, status, false, error);
-    k2_engine_unlock(engine);
-    k2_engine_let_commits(engine);
-    k2_rewrite_unlock(engine);
     if (status != K2_OK) {
         k2_error_annotate(error, "retain: table %s", table->schema->table);
     }
-    k2_free(self.tags);
-    k2_free(self.inputs);
-    k2_free(self.windows);
     return status;
 }

@@ -16,9 +16,11 @@ struct k2_retain_report {
     uint64_t snapshot;        // the newest
 };
 
-// One table. For a write handle, any thread; commits wait meanwhile. `now_ns`: the time by which
-// history and retention are measured. `dry_run`: only tells. Nothing to do is K2_OK without a new
-// snapshot.
+// One table. For a write handle, any thread. Commits, tags and policies wait while the rows to go
+// are found and while the files are exchanged; all the time when a commit that came between changed
+// what is shown (a table with versions), a tag what must stay, or a policy what may go. `now_ns`:
+// the time by which history and retention are measured. `dry_run`: only tells. Nothing to do is
+// K2_OK without a new snapshot.
 K2_MUST_CHECK enum k2_status k2_retain(struct k2_engine *engine, const struct k2_table *table,
                                        int64_t now_ns, bool dry_run,
                                        struct k2_retain_report *report, struct k2_error *error);

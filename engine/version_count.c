@@ -10,12 +10,13 @@
 #include "format/base/alloc.h"
 
 enum k2_status k2_version_count_shown(struct k2_engine *engine, const struct k2_table *table,
-                                      int64_t start_ns, int64_t end_ns, uint64_t *rows,
-                                      struct k2_error *error)
+                                      uint64_t snapshot, int64_t start_ns, int64_t end_ns,
+                                      uint64_t *rows, struct k2_error *error)
 {
     const size_t columns[] = {K2_TIMESTAMP};
     struct k2_scan_request request = {
         .table = table,
+        .snapshot = snapshot,
         .has_start = start_ns != INT64_MIN,
         .has_end = end_ns != INT64_MAX,
         .start_ns = start_ns,
@@ -92,7 +93,7 @@ static enum k2_status count_table(struct k2_engine *engine, const struct k2_tabl
     bool found;
     enum k2_status status = has_versions(engine, table, &rows, &found, error);
     if (status == K2_OK && found) {
-        status = k2_version_count_shown(engine, table, INT64_MIN, INT64_MAX, &shown, error);
+        status = k2_version_count_shown(engine, table, 0, INT64_MIN, INT64_MAX, &shown, error);
     }
     if (status == K2_OK) {
         status = k2_engine_counters(engine, table, &counters, error);

@@ -16,8 +16,8 @@ K2_MUST_CHECK enum k2_status k2_version_count_forget(struct k2_store_txn *txn, u
 K2_MUST_CHECK enum k2_status k2_version_count_refresh(struct k2_engine *engine,
                                                       struct k2_error *error);
 
-// Rows of `table` that its newest snapshot shows with start <= timestamp < end.
+// Rows of `table` that a snapshot (0: the newest) shows with start <= timestamp < end.
 K2_MUST_CHECK enum k2_status k2_version_count_shown(struct k2_engine *engine,
-                                                    const struct k2_table *table, int64_t start_ns,
-                                                    int64_t end_ns, uint64_t *rows,
-                                                    struct k2_error *error);
+                                                    const struct k2_table *table, uint64_t snapshot,
+                                                    int64_t start_ns, int64_t end_ns,
+                                                    uint64_t *rows, struct k2_error *error);
