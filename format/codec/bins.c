@@ -112,13 +112,12 @@ void k2_bins_put_scalar(const struct k2_bins_plan *plan, const uint64_t *values,
 static void put_with_table(const struct k2_bins_plan *plan, const uint8_t *bitmaps, uint8_t *bits)
 {
     struct k2_bit_writer writer = {.out = bits};
-    struct k2_bins_tree table;
+    const struct k2_bins_tree *table = k2_bins_root_tree(plan->tree.root_table);
     uint8_t numbers[K2_BINS_ROOT_ROWS];
-    k2_bins_root_tree(plan->tree.root_table, &table);
     for (size_t row = 0; row < K2_BINS_ROOT_ROWS; row++) {
         numbers[row] = (uint8_t)k2_bins_root_number(bitmaps, row);
     }
-    uint32_t rest = plan->bitmap_bits - put_bitmaps(&table, numbers, K2_BINS_ROOT_ROWS, &writer);
+    uint32_t rest = plan->bitmap_bits - put_bitmaps(table, numbers, K2_BINS_ROOT_ROWS, &writer);
     bitmaps += K2_BITPACK_VALUES / 8;
     for (; rest >= 64; rest -= 64, bitmaps += 8) {
         k2_bits_put(&writer, load_word(bitmaps), 64);
@@ -201,21 +200,27 @@ static bool read_topology(struct k2_bins_tree *tree, uint32_t topology)
     return bins == tree->bin_count;
 }
 
-void k2_bins_root_tree(unsigned table, struct k2_bins_tree *tree)
+// A child below 16 is a node, 16 + n is number n.
+// clang-format off
+static const struct k2_bins_tree root_trees[K2_BINS_ROOT_TABLES] = {
+    {.bin_count = K2_BINS_MOST,
+     .children = {{1, 2}, {16, 3}, {4, 5}, {6, 7}, {24, 20}, {18, 17}, {8, 9}, {10, 11},
+                  {28, 26}, {25, 22}, {21, 19}, {12, 13}, {14, 30}, {29, 27}, {23, 31}}},
+    {.bin_count = K2_BINS_MOST,
+     .children = {{1, 16}, {2, 3}, {4, 5}, {6, 24}, {20, 18}, {17, 7}, {8, 9}, {10, 11},
+                  {28, 26}, {25, 22}, {21, 19}, {12, 13}, {14, 30}, {29, 27}, {23, 31}}},
+    {.bin_count = K2_BINS_MOST,
+     .children = {{1, 16}, {2, 3}, {4, 5}, {24, 20}, {18, 17}, {6, 7}, {8, 9}, {10, 28},
+                  {26, 25}, {22, 21}, {19, 11}, {12, 13}, {14, 30}, {29, 27}, {23, 31}}},
+    {.bin_count = K2_BINS_MOST,
+     .children = {{16, 1}, {2, 3}, {4, 24}, {20, 18}, {17, 5}, {6, 7}, {8, 9}, {10, 28},
+                  {26, 25}, {22, 21}, {19, 11}, {12, 13}, {14, 30}, {29, 27}, {23, 31}}},
+};
+// clang-format on
+
+const struct k2_bins_tree *k2_bins_root_tree(unsigned table)
 {
-    static const uint32_t topologies[K2_BINS_ROOT_TABLES] = {0x3e3f0f04, 0x3e3f0782, 0x3e1f83c2,
-                                                             0x3e1f81e1};
-    static const uint8_t numbers[K2_BINS_MOST] = {0, 8, 4, 2,  1,  12, 10, 9,
-                                                  6, 5, 3, 14, 13, 11, 7,  15};
-    *tree = (struct k2_bins_tree){.bin_count = K2_BINS_MOST};
-    bool good = read_topology(tree, topologies[table - 1]);
-    assert(good);
-    for (unsigned node = 0; node < K2_BINS_NODES_MOST; node++) {
-        for (unsigned side = 0; side < 2; side++) {
-            uint8_t *child = &tree->children[node][side];
-            *child = *child < K2_BINS_LEAF ? *child : K2_BINS_LEAF + numbers[*child - K2_BINS_LEAF];
-        }
-    }
+    return &root_trees[table - 1];
 }
 
 static bool read_bins(struct k2_bins_tree *tree, struct k2_byte_reader *reader)
@@ -323,15 +328,14 @@ static unsigned next_bin(struct walk *walk, const struct k2_bins_tree *tree)
 // Reads the root's bitmap by its table into `root`; gives the bits that it took, or 0.
 static uint32_t read_root(unsigned table, const uint8_t *bits, size_t size, uint8_t *root)
 {
-    struct k2_bins_tree tree;
+    const struct k2_bins_tree *tree = k2_bins_root_tree(table);
     struct walk walk;
-    k2_bins_root_tree(table, &tree);
-    if (!open_walk(&walk, &tree, bits, K2_BINS_ROOT_ROWS, bits, size, K2_BINS_ROOT_ROWS)) {
+    if (!open_walk(&walk, tree, bits, K2_BINS_ROOT_ROWS, bits, size, K2_BINS_ROOT_ROWS)) {
         return 0;
     }
     memset(root, 0, K2_BITPACK_VALUES / 8 + 8);
     for (size_t row = 0; row < K2_BINS_ROOT_ROWS; row++) {
-        unsigned number = next_bin(&walk, &tree);
+        unsigned number = next_bin(&walk, tree);
         for (size_t i = 0; i < 4; i++) {
             size_t at = row + i * K2_BINS_ROOT_ROWS;
             root[at / 8] = (uint8_t)(root[at / 8] | (number >> i & 1) << at % 8);

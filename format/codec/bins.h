@@ -47,7 +47,7 @@ struct k2_bins_plan {
 // bitmaps of one of 4 trees, which suit the rarer the rows of side 1 are. The tree of `table` 1..4;
 // its bins are the numbers.
 enum { K2_BINS_ROOT_TABLES = 4, K2_BINS_ROOT_ROWS = K2_BITPACK_VALUES / 4 };
-void k2_bins_root_tree(unsigned table, struct k2_bins_tree *tree);
+const struct k2_bins_tree *k2_bins_root_tree(unsigned table);
 
 // `values` are taken as signed; count 1..1024. `with_tables`: the root may have one.
 void k2_bins_choose(struct k2_bins_plan *plan, const uint64_t *values, size_t count,

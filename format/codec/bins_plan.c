@@ -227,12 +227,11 @@ static void finish_plan(struct k2_bins_plan *plan, const struct cells *cells,
 // Bits that each number takes in the tree of a table.
 static void measure_table(unsigned table, uint8_t *lengths)
 {
-    struct k2_bins_tree tree;
+    const struct k2_bins_tree *tree = k2_bins_root_tree(table);
     uint8_t depths[K2_BINS_LEAF + K2_BINS_MOST] = {0};
-    k2_bins_root_tree(table, &tree);
     for (unsigned node = 0; node < K2_BINS_NODES_MOST; node++) {
-        depths[tree.children[node][0]] = (uint8_t)(depths[node] + 1);
-        depths[tree.children[node][1]] = (uint8_t)(depths[node] + 1);
+        depths[tree->children[node][0]] = (uint8_t)(depths[node] + 1);
+        depths[tree->children[node][1]] = (uint8_t)(depths[node] + 1);
     }
     memcpy(lengths, depths + K2_BINS_LEAF, K2_BINS_MOST);
 }

@@ -95,11 +95,10 @@ static inline size_t k2_bins_read_root(unsigned table, const uint8_t *bits, size
                                        uint64_t *root, struct k2_bins_walk *walk)
 {
     enum { WORDS = K2_BINS_ROOT_ROWS / 64 };
-    struct k2_bins_tree tree;
+    const struct k2_bins_tree *tree = k2_bins_root_tree(table);
     memcpy(root, bits, WORDS * sizeof *root);
-    k2_bins_root_tree(table, &tree);
-    size_t bit = k2_bins_walk_from(&tree, root, bits, K2_BINS_ROOT_ROWS, size_bytes,
-                                   K2_BINS_ROOT_ROWS, walk);
+    size_t bit =
+        k2_bins_walk_from(tree, root, bits, K2_BINS_ROOT_ROWS, size_bytes, K2_BINS_ROOT_ROWS, walk);
     for (size_t i = 0; i < K2_BINS_WORDS; i++) {
         root[i] = walk->planes[i / WORDS][i % WORDS];
     }
