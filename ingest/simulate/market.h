@@ -1,9 +1,10 @@
 // A made-up market: trades or quotes of many symbols, the same rows for the same options anywhere.
 //
-// Integer arithmetic only. Symbols have Zipf-skewed activity; prices walk in ticks; a quarter of the
-// rows come in bursts, as one order takes several: of one side, most of them at the same nanosecond.
-// The rest has gaps of about 30 bits within its symbol at 1,000 symbols; receive times have 18 bits
-// of noise. Event times rise, except of rows that come late on request. Belongs to one thread.
+// Integer arithmetic only. Symbols have Zipf-skewed activity; prices walk in ticks; a quarter of
+// the rows come in bursts, as one order takes several: of one side, most of them at the same
+// nanosecond. The rest has gaps of about 30 bits within its symbol at 1,000 symbols; receive times
+// have 18 bits of noise. Event times rise, except of rows that come late on request. Belongs to one
+// thread.
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 // control.sock: commands reach the server, failures come back, strangers and rubbish do no harm.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "engine/control.h"
+#include "format/base/alloc.h"
 #include "tests/support/folder.h"
 
 static enum k2_status echo(const struct k2_control_call *call, struct k2_error *error)
@@ -38,8 +40,20 @@ static enum k2_status wait_for_end(const struct k2_control_call *call, struct k2
     return k2_fail(error, K2_BUSY, "ended");
 }
 
-static const struct k2_control_command commands[] = {
-    {"echo", echo}, {"refuse", refuse}, {"wait", wait_for_end}, {NULL, NULL}};
+static enum k2_status tell_too_much(const struct k2_control_call *call, struct k2_error *error)
+{
+    (void)error;
+    for (int i = 0; i < 100; i++) {
+        k2_put_zeros(call->result, K2_CONTROL_LINE_BYTES / 100);
+    }
+    return K2_OK;
+}
+
+static const struct k2_control_command commands[] = {{"echo", echo},
+                                                     {"refuse", refuse},
+                                                     {"wait", wait_for_end},
+                                                     {"tell", tell_too_much},
+                                                     {NULL, NULL}};
 
 struct state {
     char folder[TEST_PATH_BYTES];
@@ -135,6 +149,16 @@ static void rubbish_is_refused(void **state)
         "{\"command\":\"echo\",\"arguments\":[\"a\\u0000b\"]}\n",
         "{\"command\":\"echo\",\"arguments\":[]} x\n",
         "{\"command\":\"echo\",\"other\":[]}\n",
+        "{\"command\":\"echo\",\"arguments\":\"a\"}\n",
+        "{\"command\":\"echo\",\"arguments\":[\"a\"\n",
+        "{\"command\":\"echo\",\"arguments\":[\"\\x\"]}\n",
+        "{\"command\":\"echo\",\"arguments\" []}\n",
+        "{\"command\":\"echo\",7:[]}\n",
+        "{\"command\":\"echo\",\"arguments\":[]\n",
+        "{\"command\" \"echo\"}\n",
+        "{\"comm\\x\":\"echo\"}\n",
+        "{\"other\":\"echo\"}\n",
+        "{7}\n",
         "[\"echo\"]\n",
     };
     char answer[512];
@@ -142,6 +166,13 @@ static void rubbish_is_refused(void **state)
         send_raw(*state, lines[i], strlen(lines[i]), answer, sizeof answer);
         assert_non_null(strstr(answer, "\"status\":\"bad_request\""));
     }
+    char many[1024] = "{\"command\":\"echo\",\"arguments\":[\"1\"";
+    for (int i = 1; i <= K2_CONTROL_MOST_ARGUMENTS; i++) {
+        strcat(many, ",\"1\"");
+    }
+    strcat(many, "]}\n");
+    send_raw(*state, many, strlen(many), answer, sizeof answer);
+    assert_non_null(strstr(answer, "\"status\":\"bad_request\""));
     static char endless[K2_CONTROL_LINE_BYTES + 4096];
     memset(endless, 'x', sizeof endless);
     send_raw(*state, endless, sizeof endless, answer, sizeof answer);
@@ -183,13 +214,149 @@ static void a_stop_ends_what_is_under_way(void **state)
     assert_int_equal(k2_control_start(&self->control, self->folder, commands, NULL, NULL), K2_OK);
 }
 
+// ---- a server that is another program
+
+struct speaker {
+    int listener;
+    const char *says; // NULL: nothing
+};
+
+static void *speak(void *context)
+{
+    const struct speaker *speaker = context;
+    char line[256];
+    int peer = accept(speaker->listener, NULL, NULL);
+    if (peer >= 0 && recv(peer, line, sizeof line, 0) > 0 && speaker->says != NULL) {
+        (void)send(peer, speaker->says, strlen(speaker->says), MSG_NOSIGNAL);
+    }
+    (void)close(peer);
+    return NULL;
+}
+
+static enum k2_status ask_speaker(const char *folder, const char *says, struct k2_error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct speaker speaker = {.says = says};
+    struct k2_buffer result;
+    pthread_t thread;
+    bool reached;
+    int told = 0;
+    k2_buffer_init(&result, 16);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/control.sock", folder);
+    (void)unlink(address.sun_path);
+    speaker.listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(speaker.listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(speaker.listener, 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, speak, &speaker), 0);
+    enum k2_status status =
+        k2_control_ask(folder, "echo", NULL, 0, count, &told, &reached, &result, error);
+    (void)pthread_join(thread, NULL);
+    (void)close(speaker.listener);
+    k2_buffer_deinit(&result);
+    return status;
+}
+
+static void answers_that_are_none_are_told(void **state)
+{
+    (void)state;
+    static char endless[K2_CONTROL_LINE_BYTES + 2];
+    static const struct {
+        const char *name, *says;
+        enum k2_status status;
+        const char *said;
+    } rows[] = {
+        {"nothing", NULL, K2_BUSY, "the server ended before it answered"},
+        {"half a line", "{\"ok\":true", K2_BUSY, "the server ended before it answered"},
+        {"a line without an end", endless, K2_BUSY, "the server ended before it answered"},
+        {"no result", "{\"done\":1,\"total\":2}\n", K2_BUSY, "ended before it answered"},
+        {"nonsense", "hello\n", K2_IO, "an answer that is none"},
+        {"an object of nothing", "{}\n", K2_IO, "an answer that is none"},
+        {"a name that is none", "{7:1}\n", K2_IO, "an answer that is none"},
+        {"a name that does not end", "{\"ok\n", K2_IO, "an answer that is none"},
+        {"no value", "{\"ok\"}\n", K2_IO, "an answer that is none"},
+        {"a value that is none", "{\"ok\":}\n", K2_IO, "an answer that is none"},
+        {"a value that does not end", "{\"ok\":[1\n", K2_IO, "an answer that is none"},
+        {"no end", "{\"ok\":true\n", K2_IO, "an answer that is none"},
+        {"no status", "{\"ok\":false}\n", K2_IO, ""},
+        {"a status of later", "{\"ok\":false,\"status\":\"odd\",\"error\":\"e\"}\n", K2_IO, "e"},
+        {"one as long as another", "{\"ok\":false,\"status\":\"xx\",\"error\":\"\"}\n", K2_IO, ""},
+        {"a failure", "{\"ok\":false,\"status\":\"limit\",\"error\":\"a\\nb\"}\n", K2_LIMIT,
+         "a\nb"},
+        {"too much", "{\"ok\":true,\"result\":{\"a\":\"0123456789abcdef\"}}\n", K2_LIMIT,
+         "control"},
+        {"all of it", "{\"ok\":true,\"new\":1,\"result\":{\"a\":1}}\n", K2_OK, ""},
+    };
+    char folder[TEST_PATH_BYTES];
+    test_folder_make(folder);
+    memset(endless, 'x', sizeof endless - 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct k2_error error = {0};
+        enum k2_status status = ask_speaker(folder, rows[i].says, &error);
+        if (status != rows[i].status || strstr(error.text, rows[i].said) == NULL) {
+            fail_msg("%s: %s: %s", rows[i].name, k2_status_name(status), error.text);
+        }
+    }
+    test_folder_remove(folder);
+}
+
+static void what_can_not_be_asked_is_told(void **state)
+{
+    const struct state *self = *state;
+    char text[K2_CONTROL_LINE_BYTES / 32] = "";
+    const char *arguments[40];
+    struct k2_buffer result;
+    struct k2_error error;
+    bool reached = true;
+    memset(text, 'x', sizeof text - 1);
+    for (size_t i = 0; i < 40; i++) {
+        arguments[i] = text;
+    }
+    k2_buffer_init(&result, 4096);
+    assert_int_equal(
+        k2_control_ask(self->folder, "echo", arguments, 40, NULL, NULL, &reached, &result, &error),
+        K2_LIMIT);
+    assert_int_equal(
+        k2_control_ask(self->folder, "tell", NULL, 0, NULL, NULL, &reached, &result, &error),
+        K2_LIMIT);
+    assert_true(reached);
+    assert_int_equal(
+        k2_control_ask("/nowhere", "echo", NULL, 0, NULL, NULL, &reached, &result, &error),
+        K2_NOT_FOUND);
+    assert_false(reached);
+    k2_buffer_deinit(&result);
+}
+
+static void what_can_not_be_started_is_told(void **state)
+{
+    (void)state;
+    struct k2_control *control = NULL;
+    struct k2_error error;
+    char folder[TEST_PATH_BYTES], taken[TEST_PATH_BYTES + 32];
+    assert_int_equal(k2_control_start(&control, "/nowhere", commands, NULL, &error), K2_NOT_FOUND);
+    assert_non_null(strstr(error.text, "/nowhere: cannot open"));
+    test_folder_make(folder);
+    k2_alloc_fail_after(0);
+    assert_int_equal(k2_control_start(&control, folder, commands, NULL, &error), K2_NO_MEMORY);
+    k2_alloc_fail_after(-1);
+    (void)snprintf(taken, sizeof taken, "%s/control.sock.tmp", folder);
+    assert_int_equal(mkdir(taken, 0700), 0); // something that is not removed as a socket is
+    assert_int_equal(k2_control_start(&control, folder, commands, NULL, &error), K2_IO);
+    assert_non_null(strstr(error.text, "control.sock: "));
+    assert_null(control);
+    k2_control_stop(NULL);
+    assert_int_equal(rmdir(taken), 0);
+    test_folder_remove(folder);
+}
+
 int main(void)
 {
-    // k2_control_start calls pthread_create: this program runs under the thread sanitizer, too
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(commands_are_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rubbish_is_refused, set_up, tear_down),
         cmocka_unit_test(no_server_is_no_failure),
+        cmocka_unit_test(answers_that_are_none_are_told),
+        cmocka_unit_test_setup_teardown(what_can_not_be_asked_is_told, set_up, tear_down),
+        cmocka_unit_test(what_can_not_be_started_is_told),
         cmocka_unit_test_setup_teardown(a_stop_ends_what_is_under_way, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
