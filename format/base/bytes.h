@@ -114,6 +114,27 @@ static inline int k2_slice_compare(struct k2_slice left, struct k2_slice right)
     return (left.size_bytes > right.size_bytes) - (left.size_bytes < right.size_bytes);
 }
 
+// Copies a few bytes, mostly, without a call: two pieces that overlap.
+static inline void k2_copy_short(uint8_t *place, struct k2_slice bytes)
+{
+    size_t size = bytes.size_bytes;
+    if (size >= 8 && size <= 16) {
+        uint64_t first, last;
+        memcpy(&first, bytes.data, sizeof first);
+        memcpy(&last, bytes.data + size - sizeof last, sizeof last);
+        memcpy(place, &first, sizeof first);
+        memcpy(place + size - sizeof last, &last, sizeof last);
+    } else if (size >= 4 && size < 8) {
+        uint32_t first, last;
+        memcpy(&first, bytes.data, sizeof first);
+        memcpy(&last, bytes.data + size - sizeof last, sizeof last);
+        memcpy(place, &first, sizeof first);
+        memcpy(place + size - sizeof last, &last, sizeof last);
+    } else if (size > 0) {
+        memcpy(place, bytes.data, size);
+    }
+}
+
 static inline bool k2_slice_equal(struct k2_slice left, struct k2_slice right)
 {
     return left.size_bytes == right.size_bytes &&

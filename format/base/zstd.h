@@ -15,6 +15,11 @@ struct k2_zstd_compressor;
 struct k2_zstd_compressor *k2_zstd_compressor_create(void); // NULL when memory is short
 void k2_zstd_compressor_destroy(struct k2_zstd_compressor *compressor);
 
-// Appends `bytes` as one frame of level 1, also where that is longer. Check `out`.
+enum k2_zstd_content {
+    K2_ZSTD_NUMBERS = 0,
+    K2_ZSTD_TEXTS, // short ones with their lengths: matches are looked for at fewer places
+};
+
+// Appends `bytes` as one frame, also where that is longer. Check `out`.
 void k2_zstd_compress(struct k2_zstd_compressor *compressor, struct k2_slice bytes,
-                      struct k2_buffer *out);
+                      enum k2_zstd_content content, struct k2_buffer *out);

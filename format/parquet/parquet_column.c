@@ -10,7 +10,7 @@ enum {
     PAGE_DATA = 0,
     PAGE_DICTIONARY = 2,
     SCRATCH_BYTES = 1 << 30,
-    LEAST_SAVING = 20, // zstd is for deltas where it saves one part of so many
+    LEAST_SAVING = 6, // zstd is for deltas where it saves one part of so many
 };
 
 static enum k2_status no_memory(struct k2_error *error)
@@ -27,7 +27,10 @@ enum k2_status k2_parquet_scratch_init(struct k2_parquet_scratch *scratch, struc
     k2_buffer_init(&scratch->packed, SCRATCH_BYTES);
     k2_buffer_init(&scratch->text, SCRATCH_BYTES);
     scratch->entries = k2_alloc(K2_PARQUET_PAGE_ROWS * sizeof *scratch->entries);
-    return scratch->compressor == NULL || scratch->entries == NULL ? no_memory(error) : K2_OK;
+    scratch->known = k2_alloc_zero(K2_PARQUET_KNOWN, sizeof *scratch->known);
+    bool complete =
+        scratch->compressor != NULL && scratch->entries != NULL && scratch->known != NULL;
+    return complete ? K2_OK : no_memory(error);
 }
 
 void k2_parquet_scratch_deinit(struct k2_parquet_scratch *scratch)
@@ -37,6 +40,7 @@ void k2_parquet_scratch_deinit(struct k2_parquet_scratch *scratch)
     k2_buffer_deinit(&scratch->packed);
     k2_buffer_deinit(&scratch->text);
     k2_free(scratch->entries);
+    k2_free(scratch->known);
 }
 
 enum k2_status k2_parquet_column_init(struct k2_parquet_column *column,
@@ -99,7 +103,7 @@ void k2_parquet_column_clear(struct k2_parquet_column *column)
                                                               : K2_PARQUET_UNDECIDED;
     column->uncompressed = column->has_last = false;
     column->page_rows = column->page_values = column->page_plain_bytes = 0;
-    column->level_count = 0;
+    column->level_count = column->lead = column->null_lead = 0;
     column->memo_round++;
     column->has_range = false;
     column->page_count = column->dictionary_page_count = column->delta_page_count = 0;
@@ -145,7 +149,9 @@ static enum k2_status put_page(struct k2_parquet_column *column, int32_t page_ty
     }
     k2_buffer_clear(packed);
     if (!column->uncompressed) {
-        k2_zstd_compress(column->scratch->compressor, k2_buffer_slice(body), packed);
+        bool texts = k2_parquet_is_text(column) && encoding == K2_PARQUET_ENCODING_PLAIN;
+        k2_zstd_compress(column->scratch->compressor, k2_buffer_slice(body),
+                         texts ? K2_ZSTD_TEXTS : K2_ZSTD_NUMBERS, packed);
     }
     if (packed->failed) {
         return no_memory(error);
@@ -186,6 +192,7 @@ static bool dictionary_pays(const struct k2_parquet_column *column)
 
 static enum k2_status give_up_dictionary(struct k2_parquet_column *column, struct k2_error *error)
 {
+    k2_parquet_settle(column);
     for (size_t i = 0; i < column->page_values; i++) {
         uint32_t entry = column->entries[i];
         struct k2_slice text = k2_parquet_dictionary_entry(&column->dictionary, entry);
@@ -208,6 +215,8 @@ static void put_levels(struct k2_parquet_column *column, struct k2_buffer *body)
     k2_put_u32(body, 0);
     if (column->page_values == column->page_rows) {
         k2_parquet_put_run(body, 1, column->page_rows, 1);
+    } else if (column->null_lead > 0) {
+        k2_parquet_put_run(body, 0, column->page_rows, 1);
     } else {
         k2_parquet_fill_levels(column);
         k2_parquet_put_runs(body, column->levels, column->page_rows, 1);
@@ -222,7 +231,11 @@ static void put_texts(struct k2_parquet_column *column, struct k2_buffer *body, 
     if (by_entries) {
         unsigned bits = k2_parquet_entry_bits(column);
         k2_put_u8(body, (uint8_t)bits);
-        k2_parquet_put_runs(body, column->entries, column->page_values, bits);
+        if (column->lead > 0) {
+            k2_parquet_put_run(body, (uint32_t)column->lead_value, column->lead, bits);
+        } else {
+            k2_parquet_put_runs(body, column->entries, column->page_values, bits);
+        }
     } else {
         k2_put_bytes(body, column->plain.data, column->plain.size_bytes);
     }
@@ -254,6 +267,9 @@ enum k2_status k2_parquet_close_page(struct k2_parquet_column *column, struct k2
     enum k2_status status = K2_OK;
     if (column->page_rows == 0) {
         return K2_OK;
+    }
+    if (column->lead > 0 && column->lead < K2_PARQUET_FEW) {
+        k2_parquet_settle(column); // too few for the choices that are made once for runs
     }
     if (text && column->way == K2_PARQUET_BY_DICTIONARY && column->page_values > 0 &&
         column->dictionary_page_count == 0 && !dictionary_pays(column)) {
@@ -287,7 +303,7 @@ enum k2_status k2_parquet_close_page(struct k2_parquet_column *column, struct k2
     column->row_count += column->page_rows;
     column->null_count += page->null_count;
     column->page_rows = column->page_values = column->page_plain_bytes = 0;
-    column->level_count = 0;
+    column->level_count = column->lead = column->null_lead = 0;
     k2_buffer_clear(&column->plain);
     return status;
 }

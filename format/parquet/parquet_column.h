@@ -24,11 +24,20 @@ struct k2_parquet_page {
     struct k2_parquet_bound min, max;
 };
 
+enum { K2_PARQUET_KNOWN = 2048 };
+
+struct k2_parquet_known {
+    int64_t value;
+    uint32_t entry, round;
+};
+
 // What the columns of a writer share. Zeroed is closable.
 struct k2_parquet_scratch {
     struct k2_zstd_compressor *compressor;
     struct k2_buffer body, packed, text;
-    uint32_t *entries; // of the dictionary, one for each value of a page of numbers
+    uint32_t *entries;              // of the dictionary, one for each value of a page of numbers
+    struct k2_parquet_known *known; // numbers of this page that were looked up
+    uint32_t round;                 // of the page
 };
 K2_MUST_CHECK enum k2_status k2_parquet_scratch_init(struct k2_parquet_scratch *scratch,
                                                      struct k2_error *error);
@@ -63,7 +72,10 @@ struct k2_parquet_column {
     uint32_t last_entry;
     struct k2_parquet_memo *memo; // symbolic columns: texts found during this put
     uint32_t memo_round;
-    // The page that is being filled.
+    // The page that is being filled. As long as its rows are all alike only their number is kept.
+    size_t lead;            // values at its begin that are `lead_value`; then there are no others
+    size_t null_lead;       // rows at its begin that are null; then there are no others
+    int64_t lead_value;     // of texts: the entry
     uint32_t *levels;       // 1 = not null; optional fields only, and pages with a null
     size_t level_count;     // of them that are set; the rows behind are not null
     uint32_t *entries;      // texts: of the dictionary, one per value

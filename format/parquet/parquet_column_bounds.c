@@ -1,5 +1,6 @@
 // The part of parquet_column.h that finds bounds of pages and chunks.
 #include "format/base/alloc.h"
+#include "format/codec/bitpack.h"
 #include "format/parquet/parquet_column_private.h"
 
 // Doubles in the order of integers: the bits of negative ones are turned round.
@@ -58,6 +59,13 @@ static uint64_t text_key(struct k2_slice text)
         memcpy(&key, text.data, sizeof key);
         return __builtin_bswap64(key);
     }
+    if (size >= 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) { // two pieces that overlap
+        uint32_t first, last;
+        memcpy(&first, text.data, sizeof first);
+        memcpy(&last, text.data + size - sizeof last, sizeof last);
+        return (uint64_t)__builtin_bswap32(first) << 32 | (uint64_t)__builtin_bswap32(last)
+                                                              << (64 - 8 * size);
+    }
     for (size_t i = 0; i < size; i++) {
         key |= (uint64_t)text.data[i] << (56 - 8 * i);
     }
@@ -92,12 +100,9 @@ static enum k2_status page_text_range(struct k2_parquet_column *column, struct t
         }
         return K2_OK;
     }
-    uint32_t difference = 0;
-    for (size_t i = 0; i < column->page_values; i++) {
-        difference |= column->entries[i] ^ column->entries[0];
-    }
-    if (difference == 0) { // one text
-        widen_text(range, k2_parquet_dictionary_entry(&column->dictionary, column->entries[0]));
+    if (column->lead > 0) { // one text
+        widen_text(range,
+                   k2_parquet_dictionary_entry(&column->dictionary, (uint32_t)column->lead_value));
         return K2_OK;
     }
     if (column->seen_room < column->dictionary.entry_room) {
@@ -149,34 +154,6 @@ static enum k2_status bound_texts(struct k2_parquet_column *column, struct k2_pa
     return K2_OK;
 }
 
-// Four at a time, each pair on its own: none waits for the one before it.
-static void least_and_greatest(const int64_t *values, size_t count, int64_t *least,
-                               int64_t *greatest)
-{
-    enum { LANES = 4 };
-    int64_t low[LANES], high[LANES];
-    size_t i = 0;
-    for (size_t lane = 0; lane < LANES; lane++) {
-        low[lane] = INT64_MAX;
-        high[lane] = INT64_MIN;
-    }
-    for (; i + LANES <= count; i += LANES) {
-        for (size_t lane = 0; lane < LANES; lane++) {
-            int64_t value = values[i + lane];
-            low[lane] = value < low[lane] ? value : low[lane];
-            high[lane] = value > high[lane] ? value : high[lane];
-        }
-    }
-    for (; i < count; i++) {
-        low[0] = values[i] < low[0] ? values[i] : low[0];
-        high[0] = values[i] > high[0] ? values[i] : high[0];
-    }
-    for (size_t lane = 0; lane < LANES; lane++) {
-        *least = low[lane] < *least ? low[lane] : *least;
-        *greatest = high[lane] > *greatest ? high[lane] : *greatest;
-    }
-}
-
 // The least and the greatest number of the open page; false: none but NaN.
 static bool page_range(const struct k2_parquet_column *column, int64_t *min, int64_t *max)
 {
@@ -192,9 +169,14 @@ static bool page_range(const struct k2_parquet_column *column, int64_t *min, int
                 any = true;
             }
         }
+    } else if (column->lead > 0) {
+        any = true;
+        least = greatest = column->lead_value;
     } else {
         any = column->page_values > 0;
-        least_and_greatest(values, column->page_values, &least, &greatest);
+        if (any) {
+            k2_bitpack_selected()->range(values, column->page_values, &least, &greatest);
+        }
     }
     *min = least;
     *max = greatest;

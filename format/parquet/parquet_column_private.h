@@ -44,6 +44,23 @@ static inline void k2_parquet_fill_levels(struct k2_parquet_column *column)
     }
 }
 
+// Rows that are all alike get their values and levels: others follow.
+static inline void k2_parquet_settle(struct k2_parquet_column *column)
+{
+    for (size_t i = 0; i < column->lead; i++) {
+        if (column->values != NULL) {
+            column->values[i] = column->lead_value;
+        } else {
+            column->entries[i] = (uint32_t)column->lead_value;
+        }
+    }
+    if (column->null_lead > 0) {
+        memset(column->levels, 0, column->null_lead * sizeof *column->levels);
+        column->level_count = column->null_lead;
+    }
+    column->lead = column->null_lead = 0;
+}
+
 // Closes the open page, if it has rows.
 K2_MUST_CHECK enum k2_status k2_parquet_close_page(struct k2_parquet_column *column,
                                                    struct k2_error *error);
@@ -61,6 +78,9 @@ K2_MUST_CHECK enum k2_status k2_parquet_put_numbers(struct k2_parquet_column *co
 
 // Bits of an entry of the dictionary as it is now.
 unsigned k2_parquet_entry_bits(const struct k2_parquet_column *column);
+
+// A dictionary whose values come as often on average is always good.
+enum { K2_PARQUET_FEW = 16 };
 
 // As Parquet numbers them.
 enum {

@@ -40,6 +40,96 @@ static bool put_nulls(struct k2_parquet_column *column, const struct k2_vector *
     return true;
 }
 
+// ---- rows that are all alike --------------------------------------------------------------------
+
+static bool is_same(struct k2_slice left, struct k2_slice right)
+{
+    return left.data == right.data && left.size_bytes == right.size_bytes;
+}
+
+static int64_t floor_us(int64_t time_ns)
+{
+    int64_t quotient = time_ns / NS_PER_US;
+    return quotient - (time_ns % NS_PER_US < 0);
+}
+
+// A text that stands at another place is taken to differ.
+static bool are_same_texts(const struct k2_slice *texts, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (!is_same(texts[i], texts[0])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool are_same_numbers(const int64_t *values, size_t count)
+{
+    uint64_t difference = 0;
+    if (values[0] != values[count - 1]) {
+        return false;
+    }
+    for (size_t i = 1; i < count; i++) {
+        difference |= (uint64_t)values[i] ^ (uint64_t)values[0];
+    }
+    return difference == 0;
+}
+
+// What the page keeps of the value of the rows; false: it has to be looked at more closely.
+static bool find_lead(struct k2_parquet_column *column, const struct k2_vector *vector, size_t row,
+                      int64_t *value)
+{
+    uint32_t entry;
+    if (column->values != NULL) {
+        *value = column->field->microseconds ? floor_us(vector->values[row]) : vector->values[row];
+        return true;
+    }
+    if (column->lead > 0 && k2_slice_equal(k2_parquet_dictionary_entry(
+                                               &column->dictionary, (uint32_t)column->lead_value),
+                                           vector->texts[row])) {
+        *value = column->lead_value;
+        return true;
+    }
+    enum k2_parquet_lookup lookup =
+        k2_parquet_dictionary_find(&column->dictionary, vector->texts[row], &entry);
+    *value = entry;
+    return lookup == K2_PARQUET_FOUND || lookup == K2_PARQUET_ADDED;
+}
+
+// Rows of a page that has no others but such; false: nothing was taken.
+static bool put_alike(struct k2_parquet_column *column, const struct k2_vector *vector,
+                      size_t first_row, size_t row_count)
+{
+    bool optional = column->field->optional && vector->valid != NULL;
+    if (optional && memchr(vector->valid + first_row, 1, row_count) == NULL) {
+        bool alike = column->page_rows == column->null_lead;
+        column->null_lead += alike ? row_count : 0;
+        column->page_rows += alike ? row_count : 0;
+        return alike;
+    }
+    int64_t value;
+    bool symbolic = column->memo != NULL && column->way == K2_PARQUET_BY_DICTIONARY;
+    bool number = column->values != NULL && column->field->type != K2_PARQUET_DOUBLE;
+    if (column->page_rows != column->lead || !(symbolic || number) ||
+        (optional && memchr(vector->valid + first_row, 0, row_count) != NULL) ||
+        !(number ? are_same_numbers(vector->values + first_row, row_count)
+                 : are_same_texts(vector->texts + first_row, row_count)) ||
+        !find_lead(column, vector, first_row, &value) ||
+        (column->lead > 0 && value != column->lead_value)) {
+        return false;
+    }
+    column->lead_value = value;
+    column->lead += row_count;
+    column->page_values += row_count;
+    column->page_rows += row_count;
+    if (symbolic) {
+        column->page_plain_bytes +=
+            row_count * (k2_parquet_prefix_bytes(column) + vector->texts[first_row].size_bytes);
+    }
+    return true;
+}
+
 // ---- texts --------------------------------------------------------------------------------------
 
 // Ends the use of the dictionary: it is full.
@@ -50,11 +140,6 @@ static enum k2_status leave_full_dictionary(struct k2_parquet_column *column,
     column->way = K2_PARQUET_AS_PLAIN;
     column->has_last = false;
     return status;
-}
-
-static bool is_same(struct k2_slice left, struct k2_slice right)
-{
-    return left.data == right.data && left.size_bytes == right.size_bytes;
 }
 
 static struct k2_parquet_memo *memo_of(struct k2_parquet_column *column, struct k2_slice text)
@@ -190,20 +275,6 @@ static bool is_ascii(struct k2_slice text)
     return (all & 0x8080808080808080u) == 0;
 }
 
-static void copy_text(uint8_t *place, struct k2_slice text)
-{
-    size_t size = text.size_bytes;
-    if (size >= 8 && size <= 16) { // two that overlap, in place of a call
-        uint64_t first, last;
-        memcpy(&first, text.data, sizeof first);
-        memcpy(&last, text.data + size - sizeof last, sizeof last);
-        memcpy(place, &first, sizeof first);
-        memcpy(place + size - sizeof last, &last, sizeof last);
-    } else if (size > 0) {
-        memcpy(place, text.data, size);
-    }
-}
-
 // Rows of a PLAIN page, up to one that has to be looked at more closely, or the end of the page.
 static size_t put_plain_texts(struct k2_parquet_column *column, const struct k2_vector *vector,
                               size_t first_row, size_t row_count)
@@ -230,7 +301,7 @@ static size_t put_plain_texts(struct k2_parquet_column *column, const struct k2_
             for (size_t i = 0; i < prefix; i++) {
                 place[i] = (uint8_t)(text.size_bytes >> 8 * i);
             }
-            copy_text(place + prefix, text);
+            k2_copy_short(place + prefix, text);
             place += prefix + text.size_bytes;
             column->page_values++;
         }
@@ -263,12 +334,6 @@ static enum k2_status put_texts(struct k2_parquet_column *column, const struct k
 }
 
 // ---- numbers ------------------------------------------------------------------------------------
-
-static int64_t floor_us(int64_t time_ns)
-{
-    int64_t quotient = time_ns / NS_PER_US;
-    return quotient - (time_ns % NS_PER_US < 0);
-}
 
 // At most as many rows as the page has room for.
 static void put_numbers(struct k2_parquet_column *column, const struct k2_vector *vector,
@@ -308,10 +373,13 @@ enum k2_status k2_parquet_column_put(struct k2_parquet_column *column,
     for (size_t row = first_row, end = first_row + row_count; row < end && status == K2_OK;) {
         size_t count = K2_PARQUET_PAGE_ROWS - column->page_rows;
         count = count < end - row ? count : end - row;
-        if (text) {
-            status = put_texts(column, vector, row, count, &count, error);
-        } else {
-            put_numbers(column, vector, row, count);
+        if (!put_alike(column, vector, row, count)) {
+            k2_parquet_settle(column);
+            if (text) {
+                status = put_texts(column, vector, row, count, &count, error);
+            } else {
+                put_numbers(column, vector, row, count);
+            }
         }
         row += count;
         if (status == K2_OK) {

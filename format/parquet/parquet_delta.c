@@ -1,5 +1,7 @@
 #include "format/parquet/parquet_delta.h"
 
+#include "format/codec/bitpack.h"
+
 // The stream: values in a block, miniblocks in a block, values in all (varints), the first value
 // (zigzag); then blocks: the least difference (zigzag), a byte for each miniblock's width, the
 // miniblocks, each value as its difference less the least one. Differences wrap round.
@@ -63,16 +65,13 @@ static unsigned width_of(const uint64_t *values, size_t count)
 // `count` > 0 values, each with the one before it.
 static void put_block(struct k2_buffer *out, const int64_t *values, size_t count)
 {
-    uint64_t differences[BLOCK] = {0};
-    int64_t least = INT64_MAX;
+    uint64_t differences[BLOCK];
+    int64_t least, greatest;
+    k2_bitpack_selected()->delta_range((const uint64_t *)values - 1, count + 1, &least, &greatest);
     for (size_t i = 0; i < count; i++) {
-        differences[i] = (uint64_t)values[i] - (uint64_t)values[(ptrdiff_t)i - 1];
-        int64_t difference = (int64_t)differences[i];
-        least = difference < least ? difference : least;
+        differences[i] = (uint64_t)values[i] - (uint64_t)values[(ptrdiff_t)i - 1] - (uint64_t)least;
     }
-    for (size_t i = 0; i < count; i++) {
-        differences[i] -= (uint64_t)least;
-    }
+    memset(&differences[count], 0, (BLOCK - count) * sizeof *differences);
     k2_put_varint(out, zigzag((uint64_t)least));
     uint8_t *widths = k2_buffer_extend(out, MINIBLOCKS);
     if (widths == NULL) {

@@ -42,13 +42,6 @@ static uint64_t hash_u64(uint64_t value)
     return value ^ value >> 29;
 }
 
-void k2_parquet_dictionary_hint(const struct k2_parquet_dictionary *dictionary, uint64_t value)
-{
-    if (dictionary->slot_count > 0) {
-        __builtin_prefetch(&dictionary->slots[hash_u64(value) & (dictionary->slot_count - 1)]);
-    }
-}
-
 static uint64_t entry_u64(const struct k2_parquet_dictionary *dictionary, uint32_t entry)
 {
     uint64_t value;

@@ -34,9 +34,6 @@ enum k2_parquet_lookup k2_parquet_dictionary_find(struct k2_parquet_dictionary *
 enum k2_parquet_lookup k2_parquet_dictionary_find_u64(struct k2_parquet_dictionary *dictionary,
                                                       uint64_t value, uint32_t *entry);
 
-// Brings what the next find of `value` will look at first into the caches.
-void k2_parquet_dictionary_hint(const struct k2_parquet_dictionary *dictionary, uint64_t value);
-
 // The bytes of an entry, without their length; borrowed until the next find.
 struct k2_slice k2_parquet_dictionary_entry(const struct k2_parquet_dictionary *dictionary,
                                             uint32_t entry);

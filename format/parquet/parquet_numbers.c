@@ -5,10 +5,8 @@
 #include "format/parquet/parquet_runs.h"
 
 enum {
-    SAMPLE = 4096,     // numbers that are looked at to choose a way
-    FEW = 16,          // a dictionary whose values come as often on average is always good
-    MOST_FACTOR = 16,  // that all differences may have in common: deltas waste its bits
-    HINT_NUMBERS = 16, // so far ahead the dictionary is told what comes
+    SAMPLE = 4096,    // numbers that are looked at to choose a way
+    MOST_FACTOR = 16, // that all differences may have in common: deltas waste its bits
 };
 
 // ---- choosing -----------------------------------------------------------------------------------
@@ -46,7 +44,7 @@ static size_t packed_size(struct k2_parquet_column *column, struct k2_slice byte
 {
     struct k2_buffer *packed = &column->scratch->packed;
     k2_buffer_clear(packed);
-    k2_zstd_compress(column->scratch->compressor, bytes, packed);
+    k2_zstd_compress(column->scratch->compressor, bytes, K2_ZSTD_NUMBERS, packed);
     return packed->size_bytes;
 }
 
@@ -70,12 +68,12 @@ static enum k2_parquet_lookup choose(struct k2_parquet_column *column)
 {
     size_t count = column->page_values < SAMPLE ? column->page_values : SAMPLE;
     column->way = K2_PARQUET_BY_DICTIONARY;
-    if (column->field->type != K2_PARQUET_INT64) {
+    if (column->field->type != K2_PARQUET_INT64 || column->lead > 0) {
         return K2_PARQUET_FOUND;
     }
     enum k2_parquet_lookup lookup = find_sample(column, count);
     size_t distinct = column->dictionary.entry_count;
-    if (lookup != K2_PARQUET_FOUND || distinct * FEW <= count) {
+    if (lookup != K2_PARQUET_FOUND || distinct * K2_PARQUET_FEW <= count) {
         return lookup;
     }
     if (common_factor(column->values, count) > MOST_FACTOR) {
@@ -107,23 +105,32 @@ static bool dictionary_pays(const struct k2_parquet_column *column)
 
 // ---- writing ------------------------------------------------------------------------------------
 
-// The entries of the page's numbers into the scratch; K2_PARQUET_FULL: not all have one.
+// The entries of the page's numbers into the scratch; K2_PARQUET_FULL: not all have one. Rows are
+// sorted by symbol: the few prices of one are found near at hand, without a walk to the dictionary.
 static enum k2_parquet_lookup find_entries(struct k2_parquet_column *column)
 {
     const int64_t *values = column->values;
-    uint32_t *entries = column->scratch->entries, last = 0;
+    struct k2_parquet_scratch *scratch = column->scratch;
+    uint32_t *entries = scratch->entries;
+    if (column->lead > 0) {
+        return k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)column->lead_value,
+                                              entries);
+    }
+    scratch->round++;
     for (size_t i = 0; i < column->page_values; i++) {
-        if (i + HINT_NUMBERS < column->page_values) {
-            k2_parquet_dictionary_hint(&column->dictionary, (uint64_t)values[i + HINT_NUMBERS]);
-        }
-        if (i == 0 || values[i] != values[i - 1]) {
-            enum k2_parquet_lookup lookup =
-                k2_parquet_dictionary_find_u64(&column->dictionary, (uint64_t)values[i], &last);
+        uint64_t place = (uint64_t)values[i] * 0x9e3779b97f4a7c15U;
+        struct k2_parquet_known *known = &scratch->known[(place >> 40) % K2_PARQUET_KNOWN];
+        if (known->value != values[i] || known->round != scratch->round) {
+            enum k2_parquet_lookup lookup = k2_parquet_dictionary_find_u64(
+                &column->dictionary, (uint64_t)values[i], &known->entry);
+            known->value = values[i];
+            known->round = 0; // until it is known for certain
             if (lookup != K2_PARQUET_FOUND && lookup != K2_PARQUET_ADDED) {
                 return lookup;
             }
+            known->round = scratch->round;
         }
-        entries[i] = last;
+        entries[i] = known->entry;
     }
     return K2_PARQUET_FOUND;
 }
@@ -193,6 +200,9 @@ enum k2_status k2_parquet_put_numbers(struct k2_parquet_column *column, struct k
     if (lookup != K2_PARQUET_FOUND) {
         return k2_fail(error, K2_NO_MEMORY, "parquet: no memory");
     }
+    if (column->way != K2_PARQUET_BY_DICTIONARY) {
+        k2_parquet_settle(column);
+    }
     if (column->way == K2_PARQUET_AS_PLAIN) {
         put_plain(column, body);
     } else if (column->way == K2_PARQUET_AS_DELTAS) {
@@ -202,7 +212,11 @@ enum k2_status k2_parquet_put_numbers(struct k2_parquet_column *column, struct k
         unsigned bits = k2_parquet_entry_bits(column);
         *encoding = K2_PARQUET_ENCODING_DICTIONARY;
         k2_put_u8(body, (uint8_t)bits);
-        k2_parquet_put_runs(body, column->scratch->entries, column->page_values, bits);
+        if (column->lead > 0) {
+            k2_parquet_put_run(body, column->scratch->entries[0], column->lead, bits);
+        } else {
+            k2_parquet_put_runs(body, column->scratch->entries, column->page_values, bits);
+        }
     }
     return K2_OK;
 }

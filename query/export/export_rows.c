@@ -401,6 +401,20 @@ static void add_up(struct instrument_counts *counts)
     counts->count = kept;
 }
 
+// The end of the rows from `row` on whose names stand where its names stand.
+static size_t same_names(const struct k2_vector *vectors, size_t row, size_t row_count)
+{
+    const struct k2_slice *exchanges = vectors[0].texts, *symbols = vectors[1].texts;
+    size_t end = row + 1;
+    while (end < row_count && exchanges[end].data == exchanges[row].data &&
+           symbols[end].data == symbols[row].data &&
+           exchanges[end].size_bytes == exchanges[row].size_bytes &&
+           symbols[end].size_bytes == symbols[row].size_bytes) {
+        end++;
+    }
+    return end;
+}
+
 static enum k2_status count_instruments(struct day_writer *self,
                                         const struct k2_scan_request *day_request,
                                         struct instrument_counts *counts, struct k2_error *error)
@@ -415,8 +429,9 @@ static enum k2_status count_instruments(struct day_writer *self,
     enum k2_status status = k2_scan_open(self->writer->selection.engine, &request, &scan, error);
     while (status == K2_OK && row_count > 0) {
         status = k2_scan_next(scan, &vectors, &row_count, error);
-        for (size_t i = 0; status == K2_OK && i < row_count; i++) {
-            if (!count_run(counts, vectors[0].texts[i], vectors[1].texts[i], 1)) {
+        for (size_t i = 0, end; status == K2_OK && i < row_count; i = end) {
+            end = same_names(vectors, i, row_count);
+            if (!count_run(counts, vectors[0].texts[i], vectors[1].texts[i], end - i)) {
                 status = no_memory(error);
             }
         }

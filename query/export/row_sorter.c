@@ -26,8 +26,6 @@ struct names {
     size_t count, room;
     uint32_t *slots; // number + 1, or 0
     size_t slot_count;
-    struct k2_slice last; // borrowed during one put
-    uint32_t last_number;
 };
 
 // A column whose rows are all alike so far has no memory for them.
@@ -42,6 +40,16 @@ struct column {
     struct names *names;
     uint8_t *valid; // NULL: not nullable
     bool has_nulls;
+    size_t filled; // rows of the column's store that are as `value` and `text` say
+};
+
+// Where a text of a symbolic column stands, and its number: rows take turns between few.
+enum { MEMO = 64 };
+
+struct memo {
+    const uint8_t *data;
+    size_t size_bytes;
+    uint32_t number;
 };
 
 // Rows that follow each other in memory and in order.
@@ -145,6 +153,7 @@ void k2_row_sorter_clear(struct k2_row_sorter *sorter)
     k2_buffer_clear(&sorter->text);
     for (size_t i = 0; i < sorter->schema->column_count; i++) {
         sorter->columns[i].has_nulls = false;
+        sorter->columns[i].filled = 0;
         if (sorter->columns[i].names != NULL) {
             names_deinit(sorter->columns[i].names);
         }
@@ -245,17 +254,22 @@ static bool is_same(struct k2_slice left, struct k2_slice right)
 static bool put_codes(struct names *names, const struct k2_vector *vector, uint32_t *codes,
                       size_t row_count)
 {
-    bool begun = false;
+    struct memo memos[MEMO] = {0}; // of this call: texts may move until the next one
     for (size_t i = 0; i < row_count; i++) {
         struct k2_slice name = vector->texts[i];
-        if (!begun || !is_same(name, names->last)) {
-            if (!find_name(names, name, &names->last_number)) {
+        if (i > 0 && is_same(name, vector->texts[i - 1])) {
+            codes[i] = codes[i - 1];
+            continue;
+        }
+        uint64_t place = (uint64_t)(uintptr_t)name.data * 0x9e3779b97f4a7c15U;
+        struct memo *memo = &memos[(place >> 32) % MEMO];
+        if (memo->data != name.data || memo->size_bytes != name.size_bytes || name.data == NULL) {
+            *memo = (struct memo){.data = name.data, .size_bytes = name.size_bytes};
+            if (!find_name(names, name, &memo->number)) {
                 return false;
             }
-            names->last = name;
-            begun = true;
         }
-        codes[i] = names->last_number;
+        codes[i] = memo->number;
     }
     return true;
 }
@@ -279,9 +293,7 @@ static bool put_texts(struct k2_row_sorter *self, const struct k2_vector *vector
             continue;
         }
         refs[i] = (struct text_ref){(uint32_t)offset, (uint32_t)text.size_bytes};
-        if (text.size_bytes > 0) {
-            memcpy(place, text.data, text.size_bytes);
-        }
+        k2_copy_short(place, text);
         place += text.size_bytes;
         offset += text.size_bytes;
     }
@@ -499,17 +511,116 @@ static int compare_rows(const void *left, const void *right, void *context)
     return order != 0 ? order : compare_numbers(value_at(column, a), value_at(column, b));
 }
 
-static void sort_symbol(struct k2_row_sorter *self, uint32_t *rows, size_t count)
+// Whether two rows are in order for certain, by what is looked at most cheaply.
+static bool is_in_order(int64_t time, int64_t next_time, int64_t sequence, int64_t next_sequence)
+{
+    if (time > next_time) {
+        return false;
+    }
+    return (uint64_t)next_time - (uint64_t)time >= NS_PER_US || sequence < next_sequence ||
+           (sequence == next_sequence && time < next_time);
+}
+
+// Rows of one symbol that are in order: a part of those of all groups. A row that has to go back
+// more than a few places begins another piece.
+enum { MOST_PIECES = 64, MOST_MOVES = 32 };
+
+struct pieces {
+    struct row_run items[MOST_PIECES]; // places in the order
+    size_t count;                      // MOST_PIECES: there are more
+};
+
+static void find_pieces(struct k2_row_sorter *self, uint32_t *rows, size_t count,
+                        struct pieces *pieces)
 {
     const struct column *times = &self->columns[K2_TIMESTAMP];
-    for (size_t i = 1; i < count; i++) {
-        int64_t before = value_at(times, rows[i - 1]), time = value_at(times, rows[i]);
-        bool later = before < time && (uint64_t)time - (uint64_t)before >= NS_PER_US;
-        if (!later && compare_rows(&rows[i - 1], &rows[i], self) > 0) {
-            qsort_r(rows, count, sizeof *rows, compare_rows, self);
-            return;
+    const struct column *sequences = &self->columns[K2_SEQUENCE];
+    size_t begin = 0;
+    pieces->count = 0;
+    for (size_t i = 1; i < count && pieces->count < MOST_PIECES; i++) {
+        uint32_t row = rows[i];
+        if (is_in_order(value_at(times, rows[i - 1]), value_at(times, row),
+                        value_at(sequences, rows[i - 1]), value_at(sequences, row))) {
+            continue;
+        }
+        size_t to = i;
+        while (to > begin && i - to < MOST_MOVES && compare_rows(&rows[to - 1], &row, self) > 0) {
+            to--;
+        }
+        if (i - to == MOST_MOVES) {
+            pieces->items[pieces->count++] =
+                (struct row_run){(uint32_t)begin, (uint32_t)(i - begin)};
+            begin = i;
+        } else {
+            memmove(&rows[to + 1], &rows[to], (i - to) * sizeof *rows);
+            rows[to] = row;
         }
     }
+    if (pieces->count < MOST_PIECES) {
+        pieces->items[pieces->count++] =
+            (struct row_run){(uint32_t)begin, (uint32_t)(count - begin)};
+    }
+}
+
+// Two neighbours of `from`, the first of `first` rows, into `to`.
+static void merge_two(struct k2_row_sorter *self, const uint32_t *from, size_t first, size_t count,
+                      uint32_t *to)
+{
+    const struct column *times = &self->columns[K2_TIMESTAMP];
+    const struct column *sequences = &self->columns[K2_SEQUENCE];
+    size_t left = 0, right = first;
+    while (left < first && right < count) {
+        uint32_t a = from[left], b = from[right];
+        bool in_order = is_in_order(value_at(times, a), value_at(times, b), value_at(sequences, a),
+                                    value_at(sequences, b)) ||
+                        compare_rows(&a, &b, self) <= 0;
+        *to++ = in_order ? a : b;
+        left += in_order;
+        right += !in_order;
+    }
+    memcpy(to, &from[left], (first - left) * sizeof *to);
+    memcpy(to + (first - left), &from[right], (count - right) * sizeof *to);
+}
+
+// Merges neighbours until one piece is left; `spare` has as much room as `rows`.
+static void merge_pieces(struct k2_row_sorter *self, uint32_t *rows, size_t count, uint32_t *spare,
+                         struct pieces *pieces)
+{
+    struct row_run *items = pieces->items;
+    uint32_t *from = rows, *to = spare;
+    while (pieces->count > 1) {
+        size_t kept = 0;
+        for (size_t i = 0; i < pieces->count; i += 2) {
+            size_t more = i + 1 < pieces->count ? items[i + 1].count : 0;
+            struct row_run both = {items[i].first, items[i].count + (uint32_t)more};
+            merge_two(self, &from[both.first], items[i].count, both.count, &to[both.first]);
+            items[kept++] = both;
+        }
+        pieces->count = kept;
+        uint32_t *merged = to;
+        to = from;
+        from = merged;
+    }
+    if (from != rows) {
+        memcpy(rows, from, count * sizeof *rows);
+    }
+}
+
+// Mostly the rows are in order but for some of one microsecond, or they come from a few levels.
+static void sort_symbol(struct k2_row_sorter *self, uint32_t *rows, size_t count)
+{
+    struct pieces pieces;
+    find_pieces(self, rows, count, &pieces);
+    if (pieces.count <= 1) {
+        return;
+    }
+    uint32_t *spare = pieces.count < MOST_PIECES ? k2_alloc(count * sizeof *spare) : NULL;
+    if (spare == NULL) { // without memory it takes longer, no more
+        qsort_r(rows, count, sizeof *rows, compare_rows, self);
+        return;
+    }
+    merge_pieces(self, rows, count, spare, &pieces);
+    k2_free(spare);
 }
 
 enum k2_status k2_row_sorter_sort(struct k2_row_sorter *sorter, struct k2_error *error)
@@ -561,32 +672,46 @@ static size_t find_runs(struct k2_row_sorter *self, const uint32_t *rows, size_t
     return run_count;
 }
 
-static void give_uniform(struct k2_row_sorter *self, const struct column *column,
+static void give_uniform(struct k2_row_sorter *self, struct column *column,
                          struct k2_vector_store *store, struct k2_vector *vector, size_t count)
 {
-    if (column->null) {
-        memset(store->valid, 0, count);
-        vector->valid = store->valid;
-    }
-    if (k2_kind_is_fixed(vector->kind)) {
-        for (size_t i = 0; i < count; i++) {
-            store->values[i] = column->value;
-        }
-        vector->values = store->values;
-        return;
-    }
-    struct k2_slice text = column->null            ? k2_slice_of("")
+    bool fixed = k2_kind_is_fixed(vector->kind);
+    struct k2_slice text = column->null || fixed   ? k2_slice_of("")
                            : column->names != NULL ? column->names->list[column->value]
                                                    : text_at(self, column->text);
-    for (size_t i = 0; i < count; i++) {
-        store->texts[i] = text;
+    for (; column->filled < count; column->filled++) { // by an earlier vector as well
+        store->valid[column->filled] = !column->null;
+        if (fixed) {
+            store->values[column->filled] = column->value;
+        } else {
+            store->texts[column->filled] = text;
+        }
     }
-    vector->texts = store->texts;
+    vector->valid = column->null ? store->valid : NULL;
+    vector->values = fixed ? store->values : NULL;
+    vector->texts = fixed ? NULL : store->texts;
+}
+
+// The texts of a run to `texts`.
+static void gather_texts(const struct k2_row_sorter *self, const struct column *column,
+                         struct row_run run, struct k2_slice *texts)
+{
+    if (column->codes != NULL) {
+        const uint32_t *codes = &column->codes[run.first];
+        for (uint32_t i = 0; i < run.count; i++) {
+            texts[i] = column->names->list[codes[i]];
+        }
+    } else {
+        const struct text_ref *refs = &column->texts[run.first];
+        for (uint32_t i = 0; i < run.count; i++) {
+            texts[i] = text_at(self, refs[i]);
+        }
+    }
 }
 
 static void gather(struct k2_row_sorter *self, size_t index, size_t run_count, size_t count)
 {
-    const struct column *column = &self->columns[index];
+    struct column *column = &self->columns[index];
     const struct k2_column *kind = &self->schema->columns[index];
     struct k2_vector_store *store = &self->stores[index];
     struct k2_vector *vector = &self->vectors[index];
@@ -595,24 +720,23 @@ static void gather(struct k2_row_sorter *self, size_t index, size_t run_count, s
         give_uniform(self, column, store, vector, count);
         return;
     }
+    bool lent = run_count == 1 && column->values != NULL;
     size_t place = 0;
     for (size_t i = 0; i < run_count; place += self->runs[i++].count) {
         struct row_run run = self->runs[i];
-        if (column->values != NULL) {
+        if (column->values == NULL) {
+            gather_texts(self, column, run, &store->texts[place]);
+        } else if (!lent) {
             memcpy(&store->values[place], &column->values[run.first],
                    run.count * sizeof *store->values);
-        }
-        for (uint32_t j = 0; j < run.count && column->codes != NULL; j++) {
-            store->texts[place + j] = column->names->list[column->codes[run.first + j]];
-        }
-        for (uint32_t j = 0; j < run.count && column->texts != NULL; j++) {
-            store->texts[place + j] = text_at(self, column->texts[run.first + j]);
         }
         if (column->has_nulls) {
             memcpy(&store->valid[place], &column->valid[run.first], run.count);
         }
     }
-    vector->values = column->values != NULL ? store->values : NULL;
+    vector->values = lent                     ? &column->values[self->runs[0].first]
+                     : column->values != NULL ? store->values
+                                              : NULL;
     vector->texts = column->values == NULL ? store->texts : NULL;
     vector->valid = column->has_nulls ? store->valid : NULL;
 }

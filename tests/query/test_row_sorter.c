@@ -35,6 +35,7 @@ struct shape {
     const char *name;
     unsigned symbols, exchanges, span_ns, null_in; // one of so many is null; 0: none
     bool begins_uniform, uniform;
+    unsigned pieces; // the times of so many parts ascend, but for some of one microsecond; 0: none
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -43,6 +44,17 @@ static uint64_t next_random(uint64_t *state)
     *state ^= *state >> 7;
     *state ^= *state << 17;
     return *state * 0x2545f4914f6cdd1du;
+}
+
+// Parts that follow each other if there are many of them, and overlap if there are few.
+static int64_t time_of(const struct shape *shape, size_t index, uint64_t bits)
+{
+    if (shape->pieces == 0) {
+        return (int64_t)(bits % shape->span_ns) - 5000;
+    }
+    size_t rows = MOST_ROWS / shape->pieces + 1, part = index / rows;
+    int64_t begin = (int64_t)(part * 7 % shape->pieces * rows * (shape->pieces > 4 ? 300 : 1));
+    return begin + (int64_t)(index % rows * 300) + (int64_t)(bits % 600);
 }
 
 static void make_row(const struct k2_schema *schema, const struct shape *shape, size_t index,
@@ -61,7 +73,7 @@ static void make_row(const struct k2_schema *schema, const struct shape *shape, 
             continue;
         }
         if (k2_kind_is_fixed(column->kind)) {
-            row->numbers[i] = i == K2_TIMESTAMP  ? (int64_t)(bits % shape->span_ns) - 5000
+            row->numbers[i] = i == K2_TIMESTAMP  ? time_of(shape, index, bits)
                               : i == K2_SEQUENCE ? (int64_t)index
                                                  : (int64_t)(bits % 5) - 2;
         } else {
@@ -176,13 +188,17 @@ static void rows_come_out_sorted_and_whole(void **state)
 {
     (void)state;
     static const struct shape shapes[] = {
-        {"many symbols", 900, 3, 1000000, 5, false, false},
-        {"one symbol, one exchange", 1, 1, 1000000, 3, false, false},
-        {"many rows in a microsecond", 4, 2, 9000, 0, false, false},
-        {"alike at first", 50, 3, 1000000, 4, true, false},
-        {"null at first", 50, 3, 1000000, 7, true, false},
-        {"all alike", 5, 3, 100000, 0, false, true},
-        {"all null", 5, 3, 100000, 7, false, true},
+        {"many symbols", 900, 3, 1000000, 5, false, false, 0},
+        {"one symbol, one exchange", 1, 1, 1000000, 3, false, false, 0},
+        {"many rows in a microsecond", 4, 2, 9000, 0, false, false, 0},
+        {"alike at first", 50, 3, 1000000, 4, true, false, 0},
+        {"null at first", 50, 3, 1000000, 7, true, false, 0},
+        {"all alike", 5, 3, 100000, 0, false, true, 0},
+        {"all null", 5, 3, 100000, 7, false, true, 0},
+        {"in order", 2, 2, 0, 3, false, false, 1},
+        {"two pieces that overlap", 2, 1, 0, 0, false, false, 2},
+        {"pieces that follow each other", 3, 1, 0, 0, false, false, 20},
+        {"more pieces than are merged", 1, 1, 0, 9, false, false, 100},
     };
     struct k2_schema *schema;
     struct k2_row_sorter *sorter;
@@ -216,7 +232,7 @@ static void rows_come_out_sorted_and_whole(void **state)
 static void every_failed_allocation_is_told(void **state)
 {
     (void)state;
-    static const struct shape shape = {"alike at first", 9, 2, 100000, 4, true, false};
+    static const struct shape shape = {"alike at first", 9, 2, 100000, 4, true, false, 0};
     struct k2_schema *schema;
     struct k2_error error;
     struct row rows[64];
