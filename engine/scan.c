@@ -417,7 +417,7 @@ static enum k2_status next_of_pieces(struct k2_scan *scan, size_t *row_count,
             return K2_OK;
         }
         enum k2_status status = k2_scan_need_plan(scan, 0, error);
-        if (status == K2_OK && !scan->pieces.known) {
+        if (status == K2_OK && (!scan->pieces.known || scan->next > scan->pieces.last_ns)) {
             status =
                 k2_scan_pieces_find(&scan->pieces, &scan->groups, scan->next, scan->horizon, error);
             scan->stored.group = 0;
@@ -427,13 +427,13 @@ static enum k2_status next_of_pieces(struct k2_scan *scan, size_t *row_count,
         if (status != K2_OK || !scan->pieces.ordered) {
             return status;
         }
-        struct k2_stored_request range = {scan->next, scan->horizon};
+        struct k2_stored_request range = {scan->next, scan->pieces.last_ns};
         status = k2_scan_stored_next(&scan->stored, &scan->groups, &range, scan->stores,
                                      scan->vectors, row_count, error);
         if (status != K2_OK || *row_count > 0) {
             return status;
         }
-        k2_scan_advance(scan, scan->horizon);
+        k2_scan_advance(scan, scan->pieces.last_ns);
     }
     return K2_OK;
 }

@@ -35,14 +35,37 @@ static bool follows(const struct k2_directory_entry *left, const struct k2_direc
            left->epoch_min == right->epoch_min && left->sequence_max < right->sequence_min;
 }
 
+// The end of the stretch that begins at `first_ns`. Gives the place behind the groups of the plan,
+// which go up by the time of their begin, that can have rows of it.
+static size_t find_stretch(struct k2_scan_pieces *pieces, const struct k2_plan *plan,
+                           int64_t first_ns, int64_t last_ns)
+{
+    const struct k2_plan_group *groups = plan->groups;
+    size_t first = pieces->first_group, count = plan->group_count;
+    while (first < count && groups[first].time_max_ns < first_ns) {
+        first++;
+    }
+    pieces->first_group = first;
+    int64_t end_ns = first < count ? groups[first].time_max_ns : last_ns;
+    size_t end = first;
+    for (; end < count && groups[end].time_min_ns <= first_ns; end++) {
+        end_ns = groups[end].time_max_ns > end_ns ? groups[end].time_max_ns : end_ns;
+    }
+    while (end < count && groups[end].time_min_ns <= end_ns) {
+        end++;
+    }
+    pieces->last_ns = end_ns < last_ns && end < count ? end_ns : last_ns;
+    return end;
+}
+
 // An instrument has more than one entry in a group only if ids were given twice: then `*single` is
 // false.
-static enum k2_status list_pieces(struct k2_group_set *set, int64_t first_ns, int64_t last_ns,
-                                  struct piece *list, size_t *count, bool *single,
-                                  struct k2_error *error)
+static enum k2_status list_pieces(struct k2_group_set *set, size_t first, size_t end,
+                                  int64_t first_ns, int64_t last_ns, struct piece *list,
+                                  size_t *count, bool *single, struct k2_error *error)
 {
     enum k2_status status = K2_OK;
-    for (size_t i = 0; status == K2_OK && i < set->plan.group_count; i++) {
+    for (size_t i = first; status == K2_OK && i < end; i++) {
         const struct k2_plan_group *group = &set->plan.groups[i];
         if (!k2_group_set_has_some(set, group) || group->time_min_ns > last_ns ||
             group->time_max_ns < first_ns) {
@@ -53,8 +76,12 @@ static enum k2_status list_pieces(struct k2_group_set *set, int64_t first_ns, in
         if (status == K2_OK) {
             status = k2_group_set_wanted(set, cursor, error);
         }
-        if (status != K2_OK || cursor->wanted_count == 0) {
+        if (status == K2_OK && cursor->wanted_count == 0) {
+            k2_group_set_close_cursor(set, i);
             continue;
+        }
+        if (status != K2_OK) {
+            break;
         }
         const struct k2_directory_entry *entry = &cursor->entries[cursor->wanted[0].entry];
         *single = *single && cursor->wanted_count == 1;
@@ -68,9 +95,13 @@ static enum k2_status list_pieces(struct k2_group_set *set, int64_t first_ns, in
 enum k2_status k2_scan_pieces_find(struct k2_scan_pieces *pieces, struct k2_group_set *set,
                                    int64_t first_ns, int64_t last_ns, struct k2_error *error)
 {
-    size_t count = 0, group_count = set->plan.group_count;
+    size_t count = 0;
     bool single = true;
-    *pieces = (struct k2_scan_pieces){.groups = pieces->groups, .capacity = pieces->capacity};
+    *pieces = (struct k2_scan_pieces){.groups = pieces->groups,
+                                      .capacity = pieces->capacity,
+                                      .first_group = pieces->known ? pieces->first_group : 0};
+    size_t end = find_stretch(pieces, &set->plan, first_ns, last_ns);
+    size_t group_count = end - pieces->first_group;
     if (group_count > pieces->capacity) {
         uint32_t *groups = k2_realloc(pieces->groups, group_count, sizeof *groups);
         if (groups == NULL) {
@@ -83,7 +114,8 @@ enum k2_status k2_scan_pieces_find(struct k2_scan_pieces *pieces, struct k2_grou
     if (list == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "scan: no memory for %zu row groups", group_count);
     }
-    enum k2_status status = list_pieces(set, first_ns, last_ns, list, &count, &single, error);
+    enum k2_status status = list_pieces(set, pieces->first_group, end, first_ns, pieces->last_ns,
+                                        list, &count, &single, error);
     if (status == K2_OK && count > 1) {
         qsort(list, count, sizeof *list, compare_pieces);
     }

@@ -1,5 +1,8 @@
 // One instrument's rows in order of time, straight from the row groups: where its pieces, a
 // directory entry of each group, follow each other, nothing needs to be gathered or sorted.
+//
+// Groups are looked at a stretch of time at a time, as far as those reach that have its begin.
+// Where rows lie as they came that is a group or two, so that a scan that ends soon opens few.
 #pragma once
 
 #include "engine/group_set.h"
@@ -8,13 +11,17 @@
 struct k2_scan_pieces {
     uint32_t *groups; // by index in the plan, in the order of their pieces
     size_t group_count, capacity;
-    bool known;   // `ordered` holds for the plan at hand
-    bool ordered; // every row of a piece is behind all of the piece before
+    bool known;         // what follows holds for the plan at hand
+    bool ordered;       // every row of a piece is behind all of the piece before
+    int64_t last_ns;    // up to which the stretch reaches
+    size_t first_group; // of the plan: those before end before the stretch begins
 };
 
 void k2_scan_pieces_deinit(struct k2_scan_pieces *pieces);
 
-// Looks at the pieces of the set's only instrument that have rows of [first_ns, last_ns].
+// Looks at the pieces of the set's only instrument in the stretch that begins at `first_ns` and
+// ends at `last_ns` or before. The plan's stretches are asked for one behind the other; of a new
+// plan `known` is false.
 K2_MUST_CHECK enum k2_status k2_scan_pieces_find(struct k2_scan_pieces *pieces,
                                                  struct k2_group_set *set, int64_t first_ns,
                                                  int64_t last_ns, struct k2_error *error);

@@ -322,6 +322,45 @@ static void a_lower_ceiling_holds_at_once(void **state)
     assert_int_equal(k2_view_cache_figures(world->engine->views).heap_bytes, 0);
 }
 
+// One instrument's rows in order of time, of groups in which times overlap at their ends.
+static void a_scan_that_ends_soon_opens_few_groups(void **state)
+{
+    struct world *world = *state;
+    struct k2_error error = {0};
+    enum { GROUPS = 30 };
+    for (size_t i = 0; i < GROUPS; i++) {
+        commit_group(world);
+    }
+    for (size_t limit = 10; limit <= GROUPS * GROUP_ROWS; limit *= 30) {
+        struct k2_scan *scan = NULL;
+        struct k2_scan_instrument instrument = {k2_slice_of("X"), k2_slice_of("S3")};
+        struct k2_scan_request request = {.table = world->table,
+                                          .columns = (const size_t[]){ROW},
+                                          .column_count = 1,
+                                          .instruments = &instrument,
+                                          .instrument_count = 1,
+                                          .limit = limit};
+        const struct k2_vector *columns;
+        size_t rows;
+        int64_t expected = 3;
+        k2_engine_set_read_cache(world->engine, &(struct k2_read_cache){0});
+        k2_engine_set_read_cache(world->engine, &k2_read_cache_large);
+        assert_int_equal(k2_scan_open(world->engine, &request, &scan, &error), K2_OK);
+        do {
+            assert_int_equal(k2_scan_next(scan, &columns, &rows, &error), K2_OK);
+            for (size_t i = 0; i < rows; i++, expected += SYMBOLS) {
+                assert_int_equal(columns[0].values[i], expected);
+            }
+        } while (rows > 0);
+        k2_scan_close(scan);
+        size_t all = GROUPS * GROUP_ROWS / SYMBOLS;
+        assert_int_equal(expected, 3 + SYMBOLS * (limit < all ? limit : all));
+        size_t views = k2_view_cache_figures(world->engine->views).view_count;
+        assert_true(limit > 10 || views <= 2);
+        assert_true(views >= limit * SYMBOLS / GROUP_ROWS || views == GROUPS);
+    }
+}
+
 struct reader {
     struct world *world;
     atomic_bool *stop;
@@ -396,6 +435,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_idle_stays_below_the_ceilings, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(a_lower_ceiling_holds_at_once, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_scan_that_ends_soon_opens_few_groups, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(threads_read_beside_the_writer, open_world, close_world),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
