@@ -161,10 +161,10 @@ fuzz:                               ## one target: make fuzz FUZZ=name SECONDS=3
 
 coverage:                           ## lines and branches that the unit tests reach
 	@tools/deps install build test coverage
-	@$(MAKE) --no-print-directory SAN=coverage unit
+	@K2_TEST_LIMIT=1800 $(MAKE) --no-print-directory SAN=coverage unit
 	@gcovr --gcov-ignore-parse-errors --root . --object-directory build/obj/coverage-gcc \
 	    --filter 'format/|engine/|ingest/|query/' --exclude-throw-branches \
-	    --exclude-branches-by-pattern '\s*assert\(.*' --print-summary
+	    --exclude-branches-by-pattern '\s*assert\(.*' --json-summary | tests/coverage
 
 tidy:                               ## layout, layers, banned calls; clang-tidy and cppcheck
 	@tests/tidy/run

@@ -21,11 +21,15 @@ static const int64_t hour_ns = (int64_t)3600 * 1000000000, day_ns = (int64_t)864
 
 // ---- choosing
 
+enum { MOST_GROUPS = 128 };
+
 struct group {
     uint16_t level;
     uint64_t segment_id;
     int64_t first_hour, last_hour; // of the newest day if negative or zero
     uint32_t rows;
+    size_t times;   // as many of them; 0: one
+    uint32_t bytes; // 0: a page
 };
 
 struct choice {
@@ -42,7 +46,7 @@ struct choice {
 static const struct choice choices[] = {
     {"nothing", {{0}}, K2_EFFORT_FULL, 9, 0, K2_TASK_NONE, 0, 0},
     {"a few commits wait",
-     {{K2_LEVEL_COMMIT, 1, 0, 0, 9}},
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      0,
@@ -50,7 +54,7 @@ static const struct choice choices[] = {
      0,
      0},
     {"they are sorted on demand",
-     {{K2_LEVEL_COMMIT, 1, 0, 0, 9}},
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 0, 0}},
      K2_EFFORT_SORTED,
      0,
      0,
@@ -58,7 +62,7 @@ static const struct choice choices[] = {
      0,
      1},
     {"commits in a sparse file go elsewhere",
-     {{K2_LEVEL_COMMIT, 1, 0, 0, 9}, {K2_LEVEL_COMMIT, 2, 0, 0, 9}},
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 0, 0}, {K2_LEVEL_COMMIT, 2, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      1,
@@ -66,7 +70,7 @@ static const struct choice choices[] = {
      K2_LEVEL_FOLD,
      1},
     {"so do folds",
-     {{K2_LEVEL_FOLDS, 3, 0, 0, 9}},
+     {{K2_LEVEL_FOLDS, 3, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      3,
@@ -74,7 +78,7 @@ static const struct choice choices[] = {
      K2_LEVEL_FOLDS,
      1},
     {"and late rows",
-     {{K2_LEVEL_LATE, 3, 0, 0, 9}, {K2_LEVEL_DAILY, 4, -30, -25, 65536}},
+     {{K2_LEVEL_LATE, 3, 0, 0, 9, 0, 0}, {K2_LEVEL_DAILY, 4, -30, -25, 65536, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      3,
@@ -82,9 +86,9 @@ static const struct choice choices[] = {
      K2_LEVEL_LATE,
      1},
     {"and sorted ones, with those between them",
-     {{K2_LEVEL_DAILY, 3, -9, -5, 9},
-      {K2_LEVEL_DAILY, 4, -6, -4, 9},
-      {K2_LEVEL_DAILY, 4, -3, -2, 9}},
+     {{K2_LEVEL_DAILY, 3, -9, -5, 9, 0, 0},
+      {K2_LEVEL_DAILY, 4, -6, -4, 9, 0, 0},
+      {K2_LEVEL_DAILY, 4, -3, -2, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      3,
@@ -92,9 +96,9 @@ static const struct choice choices[] = {
      0,
      2},
     {"and history, which nothing else moves",
-     {{K2_LEVEL_HISTORY, 3, -9, -5, 9},
-      {K2_LEVEL_HISTORY, 4, -9, -5, 65536},
-      {K2_LEVEL_DAILY, 4, 0, 0, 9}},
+     {{K2_LEVEL_HISTORY, 3, -9, -5, 9, 0, 0},
+      {K2_LEVEL_HISTORY, 4, -9, -5, 65536, 0, 0},
+      {K2_LEVEL_DAILY, 4, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      3,
@@ -102,7 +106,7 @@ static const struct choice choices[] = {
      K2_LEVEL_HISTORY,
      1},
     {"large history stays",
-     {{K2_LEVEL_HISTORY, 4, -9, -5, 65536}, {K2_LEVEL_HISTORY, 4, 0, 0, 9}},
+     {{K2_LEVEL_HISTORY, 4, -9, -5, 65536, 0, 0}, {K2_LEVEL_HISTORY, 4, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      0,
@@ -110,7 +114,7 @@ static const struct choice choices[] = {
      0,
      0},
     {"full: what the work wrote itself is done",
-     {{K2_LEVEL_DAILY, 8, -9, -5, 9}},
+     {{K2_LEVEL_DAILY, 8, -9, -5, 9, 0, 0}},
      K2_EFFORT_FULL,
      7,
      0,
@@ -118,7 +122,7 @@ static const struct choice choices[] = {
      0,
      0},
     {"full: what is older is not",
-     {{K2_LEVEL_DAILY, 7, -9, -5, 9}, {K2_LEVEL_DAILY, 8, 0, 0, 9}},
+     {{K2_LEVEL_DAILY, 7, -9, -5, 9, 0, 0}, {K2_LEVEL_DAILY, 8, 0, 0, 9, 0, 0}},
      K2_EFFORT_FULL,
      7,
      0,
@@ -126,7 +130,7 @@ static const struct choice choices[] = {
      0,
      1},
     {"an hourly group of a day that is over is daily as it is",
-     {{K2_LEVEL_HOURLY, 7, -30, -29, 9}, {K2_LEVEL_HOURLY, 7, 0, 0, 9}},
+     {{K2_LEVEL_HOURLY, 7, -30, -29, 9, 0, 0}, {K2_LEVEL_HOURLY, 7, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      0,
@@ -134,15 +138,82 @@ static const struct choice choices[] = {
      0,
      1},
     {"small ones are put together",
-     {{K2_LEVEL_HOURLY, 7, -30, -29, 9},
-      {K2_LEVEL_HOURLY, 7, -28, -27, 9},
-      {K2_LEVEL_HOURLY, 7, 0, 0, 9}},
+     {{K2_LEVEL_HOURLY, 7, -30, -29, 9, 0, 0},
+      {K2_LEVEL_HOURLY, 7, -28, -27, 9, 0, 0},
+      {K2_LEVEL_HOURLY, 7, 0, 0, 9, 0, 0}},
      K2_EFFORT_BOUND,
      0,
      0,
      K2_TASK_MERGE,
      0,
      2},
+    {"31 commits wait", {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 31, 0}}, .task = K2_TASK_NONE},
+    {"32 are folded",
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 32, 0}},
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_FOLD,
+     .inputs = 32},
+    {"31 wait while nothing else is done",
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 31, 0}},
+     .effort = K2_EFFORT_FOLDS},
+    {"32 are folded then, too",
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 32, 0}, {K2_LEVEL_FOLD, 1, -2, -1, 9, 1, 0}},
+     .effort = K2_EFFORT_FOLDS,
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_FOLD,
+     .inputs = 32},
+    {"one commit of many bytes waits", {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 1, 9 << 20}}, .inputs = 0},
+    {"two are folded",
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9, 2, 4 << 20}},
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_FOLD,
+     .inputs = 2},
+    {"commits of many rows are sorted",
+     {{K2_LEVEL_COMMIT, 1, 0, 0, 9000, 32, 0}},
+     .task = K2_TASK_SORT,
+     .inputs = 32},
+    {"32 folds become one",
+     {{K2_LEVEL_FOLD, 1, 0, 0, 9, 32, 0}},
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_FOLDS,
+     .inputs = 32},
+    {"folds of many rows are sorted",
+     {{K2_LEVEL_FOLD, 1, 0, 0, 65536, 4, 0}},
+     .task = K2_TASK_SORT,
+     .inputs = 4},
+    {"16 folds of folds are sorted",
+     {{K2_LEVEL_FOLDS, 1, 0, 0, 9, 16, 0}},
+     .task = K2_TASK_SORT,
+     .inputs = 16},
+    {"folds of an hour that is over are sorted",
+     {{K2_LEVEL_FOLD, 1, -2, -1, 9, 1, 0}, {K2_LEVEL_FOLDS, 1, -4, -1, 9, 1, 0}},
+     .task = K2_TASK_SORT,
+     .inputs = 2},
+    {"one of this hour keeps all waiting",
+     {{K2_LEVEL_FOLD, 1, -2, -1, 9, 1, 0}, {K2_LEVEL_FOLDS, 1, -4, 0, 9, 1, 0}},
+     .task = K2_TASK_NONE},
+    {"seven late groups wait",
+     {{K2_LEVEL_LATE, 3, -30, -25, 9, 7, 0}, {K2_LEVEL_DAILY, 4, -30, -25, 65536, 1, 0}},
+     .task = K2_TASK_NONE},
+    {"eight are folded",
+     {{K2_LEVEL_LATE, 3, -30, -25, 9, 8, 0}, {K2_LEVEL_DAILY, 4, -30, -25, 65536, 1, 0}},
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_LATE,
+     .inputs = 8},
+    {"eight large ones are merged",
+     {{K2_LEVEL_LATE, 3, -30, -25, 40000, 8, 0}, {K2_LEVEL_DAILY, 4, -30, -25, 65536, 60, 0}},
+     .task = K2_TASK_MERGE,
+     .inputs = 68},
+    {"a tenth is merged",
+     {{K2_LEVEL_LATE, 3, -30, -25, 9, 2, 0}, {K2_LEVEL_DAILY, 4, -30, -25, 180, 1, 0}},
+     .task = K2_TASK_MERGE,
+     .inputs = 3},
+    {"31 groups of history wait", {{K2_LEVEL_HISTORY, 3, -30, -25, 9, 31, 0}}, .inputs = 0},
+    {"32 become one",
+     {{K2_LEVEL_HISTORY, 3, -30, -25, 9, 32, 0}},
+     .task = K2_TASK_FOLD,
+     .level = K2_LEVEL_HISTORY,
+     .inputs = 32},
 };
 
 static void groups_are_chosen(void **state)
@@ -150,20 +221,23 @@ static void groups_are_chosen(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
         const struct choice *choice = &choices[i];
-        struct k2_plan_group groups[6] = {0};
+        struct k2_plan_group groups[MOST_GROUPS] = {0};
         size_t count = 0;
         int64_t newest_ns = 100 * day_ns + hour_ns / 2;
-        for (; count < 6 && choice->groups[count].rows > 0; count++) {
-            const struct group *group = &choice->groups[count];
-            groups[count] = (struct k2_plan_group){
-                .segment_id = group->segment_id,
-                .offset = 4096 * (count + 1),
-                .length_bytes = 4096,
-                .row_count = group->rows,
-                .time_min_ns = 100 * day_ns + group->first_hour * hour_ns,
-                .time_max_ns = 100 * day_ns + group->last_hour * hour_ns,
-                .level = group->level,
-            };
+        for (size_t j = 0; j < 6 && choice->groups[j].rows > 0; j++) {
+            const struct group *group = &choice->groups[j];
+            for (size_t turn = 0; turn == 0 || turn < group->times; turn++, count++) {
+                assert_true(count < MOST_GROUPS);
+                groups[count] = (struct k2_plan_group){
+                    .segment_id = group->segment_id,
+                    .offset = 4096 * (count + 1),
+                    .length_bytes = group->bytes == 0 ? 4096 : group->bytes,
+                    .row_count = group->rows,
+                    .time_min_ns = 100 * day_ns + group->first_hour * hour_ns,
+                    .time_max_ns = 100 * day_ns + group->last_hour * hour_ns,
+                    .level = group->level,
+                };
+            }
         }
         const struct k2_level_state level_state = {
             .groups = groups,
