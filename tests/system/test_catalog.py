@@ -1,5 +1,6 @@
 """Exports to Iceberg's own REST catalog, with files in a folder and in a bucket: the same rows once,
 whatever the servers and other writers do, and wherever K2 is killed."""
+import collections
 import glob
 import http.client
 import http.server
@@ -75,6 +76,7 @@ class Proxy:
     def __init__(self, target, choose):
         port = int(target.rsplit(":", 1)[1])
         self.faults = 0
+        self.statuses = collections.Counter()
         self.after = lambda: None # called when a server has done what it was asked
         proxy = self
 
@@ -102,6 +104,7 @@ class Proxy:
                 upstream.request(self.command, self.path, body, headers)
                 answer = upstream.getresponse()
                 data = answer.read()
+                proxy.statuses[answer.status] += 1
                 if time.monotonic() - begun > 10:
                     print(f"slow: {self.command} {self.path} took {time.monotonic() - begun:.0f} s")
                 proxy.after()
@@ -144,8 +147,9 @@ class Proxy:
 class Store:
     """A store whose rows are told apart by their sequence."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, exchange="X"):
         self.folder = folder
+        self.exchange = exchange
         self.rows = 0
         self.kills = 0
 
@@ -155,7 +159,7 @@ class Store:
             file.write("exchange,symbol,timestamp,sequence,price,quantity\n")
             for sequence in range(self.rows + 1, self.rows + count + 1):
                 hour, second = sequence % 40, sequence % 60
-                file.write(f"X,S{sequence % 7},2024-03-{1 + hour // 24:02}T{hour % 24:02}:00:{second:02}.{sequence:09}Z,"
+                file.write(f"{self.exchange},S{sequence % 7},2024-03-{1 + hour // 24:02}T{hour % 24:02}:00:{second:02}.{sequence:09}Z,"
                            f"{sequence},{sequence}.12345678,-{sequence}.5\n")
         subprocess.run([K2, "load", path, "--table", "trades", "--data", f"{self.folder}/store"],
                        check=True, capture_output=True, timeout=60)
@@ -192,7 +196,7 @@ def read(url, more=None):
 
 def check(rows, store):
     """Every row of the store is there once, with its values."""
-    mine = rows.filter(pa.compute.equal(rows["exchange"], "X"))
+    mine = rows.filter(pa.compute.equal(rows["exchange"], store.exchange))
     sequences = sorted(mine["sequence"].to_pylist())
     assert sequences == list(range(1, store.rows + 1))
     for row in mine.slice(0, 50).to_pylist():
@@ -317,6 +321,62 @@ def test_a_service_that_fails_and_kills_on_the_way(tmp_path, ended):
     check(read(catalog.url)[1], store)
     tell(f"REST and folder: {store.kills} kills, {proxy.faults} faults, {store.rows} rows, all there once")
     print(f"{store.kills} kills in {turn} exports that were shot at, {proxy.faults} faults of the catalog")
+
+
+def test_eight_stores_beside_each_other(tmp_path, ended):
+    """Shards of one topic: stores that know nothing of each other export into one table, from its creation on."""
+    warehouse = f"{tmp_path}/warehouse"
+    os.mkdir(warehouse)
+    catalog = Catalog(tmp_path, f"file://{warehouse}")
+    ended.append(catalog.process)
+    chance = random.Random(int(os.environ.get("K2_TEST_SEED", "9")))
+    proxy = Proxy(catalog.url, lambda method, path: chance.choice(["reset before", "reset after", 500, 503, "500 after"])
+                  if TORTURE and method == "POST" and chance.random() < 0.1 else None)
+    stores, failures, tries = [], [], []
+    for number in range(8):
+        os.mkdir(f"{tmp_path}/{number}")
+        stores.append(Store(f"{tmp_path}/{number}", f"X{number}"))
+
+    def care(store, action):
+        done = subprocess.run([K2, "iceberg", action, "--data", f"{store.folder}/store", "--table", "trades", "--warehouse", warehouse,
+                               "--catalog", catalog.url, "--format", "json"], capture_output=True, timeout=120)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return json.loads(done.stdout)[0]
+
+    def work(store):
+        try:
+            for turn in range(100 if TORTURE else 2):
+                store.load(1 + turn % 7)
+                for attempt in range(1, 9): # as a schedule does: an export that gave up is run again
+                    if store.export(warehouse, proxy.url) is not None:
+                        break
+                else:
+                    raise AssertionError(store.errors)
+                tries.append(attempt)
+                if turn % 20 == 19:
+                    care(store, "compact") # its own files, while the others export
+        except Exception as error: # the test shows it
+            failures.append(repr(error))
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    proxy.close()
+    assert not failures
+    table, rows = read(catalog.url)
+    assert rows.num_rows == sum(store.rows for store in stores)
+    for store in stores:
+        check(rows, store)
+        assert store.export(warehouse, catalog.url)["rows_added"] == 0
+        sound = care(store, "verify")
+        assert sound["ok"] and sound["rows"] == store.rows
+    assert sum(name.startswith("k2.exported.") for name in table.properties) == len(stores)
+    assert proxy.statuses[409] > 0
+    told = f"{len(tries)} exports of 8 stores, {proxy.statuses[409]} conflicts, {proxy.faults} faults, at most {max(tries)} runs of an export"
+    tell(told)
+    print(told)
 
 
 def test_other_writers_beside(tmp_path, ended):

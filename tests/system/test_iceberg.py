@@ -8,6 +8,8 @@ import zipfile
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
 import pytest
 from pyiceberg.table import StaticTable
 
@@ -15,6 +17,7 @@ import iceberg_readers as readers
 from test_parquet import (JSON_NAMES, K2, KINDS, MAPS, NUMBERS, ROWS, checksum, k2, kinds_rows, load, objects, shared, spoken, sums, told, without_datetimes)
 
 BOOK = ["sequence", "price", "quantity"]
+TORTURE = os.environ.get("K2_TEST_TIER") == "torture"
 COLUMNS = {**NUMBERS, "book": BOOK}
 
 
@@ -286,6 +289,56 @@ def test_care_of_tables(tmp_path):
     same_rows(warehouse, store, "trades", *JSON_NAMES)
     location = readers.table(warehouse, "trades").metadata_location
     assert readers.duck([f"SELECT count(*) FROM iceberg_scan('{location}')"]) == [[[str(len(rows))]]]
+
+
+def test_small_files_of_real_size(tmp_path):
+    """A day of more than 256 MiB in many small files becomes files of 128 MiB and more, in bounded memory."""
+    if not TORTURE:
+        pytest.skip("torture: writes 2 GB")
+    store, warehouse, rows, totals = f"{tmp_path}/data", f"{tmp_path}/warehouse", 0, {"price": Decimal(0), "quantity": Decimal(0)}
+    kinds = {name: pa.decimal128(18, 8) for name in totals}
+    part = 700000
+
+    def run(*arguments):
+        """Its answer, and the most memory it took, in MiB."""
+        child = subprocess.Popen([K2, *map(str, arguments)], stdout=subprocess.PIPE)
+        told = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        assert status == 0, arguments
+        return json.loads(told), usage.ru_maxrss / 1024
+
+    begun = time.monotonic()
+    small, memory = 0, 0
+    for number in range(24):
+        path = f"{tmp_path}/part.csv"
+        k2("simulate", "--rows", part, "--symbols", 1000, "--seed", 100 + number, "--to", path) # all begin with the same day
+        read = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(include_columns=list(totals), column_types=kinds))
+        for name in totals:
+            totals[name] += pa.compute.sum(read[name].cast(pa.decimal128(38, 8))).as_py()
+        load(store, "trades", [path])
+        os.unlink(path)
+        (told_now,), most = run("export", "--data", store, "--warehouse", warehouse, "--table", "trades", "--format", "json")
+        assert told_now["rows_added"] == part
+        rows, small, memory = rows + part, small + told_now["files_added"], max(memory, most)
+    before = sorted(task.file.file_size_in_bytes for task in readers.table(warehouse, "trades").scan().plan_files())
+    assert len(before) == small and sum(before) > 256 << 20 and before[-1] < 32 << 20
+    k2("compact", "--data", store)
+    (compacted,), most = run("iceberg", "compact", "--data", store, "--warehouse", warehouse, "--table", "trades", "--format", "json")
+    assert compacted["rows"] == rows and most <= 256 and memory <= 256
+    table = readers.table(warehouse, "trades")
+    after = sorted((task.file.file_size_in_bytes for task in table.scan().plan_files()), reverse=True)
+    assert len(after) == compacted["files_after"] and all(size >= 128 << 20 for size in after[:-1]) and len(after) >= 3
+    print(f"{rows} rows: {len(before)} files of {sum(before) >> 20} MiB became {[size >> 20 for size in after]} MiB; export took {memory:.0f} MiB of "
+          f"memory, compact {most:.0f} MiB; {time.monotonic() - begun:.0f} s in all")
+    (sound,), most = run("iceberg", "verify", "--data", store, "--warehouse", warehouse, "--table", "trades", "--format", "json")
+    assert sound["ok"] and sound["rows"] == sound["store_rows"] == rows
+    print(f"verify took {most:.0f} MiB")
+    for name, total in totals.items():
+        found = sum((pa.compute.sum(batch[name].cast(pa.decimal128(38, 8))).as_py() for batch in
+                     table.scan(selected_fields=(name,)).to_arrow_batch_reader() if batch.num_rows), Decimal(0))
+        assert found == total, name
+    ((count, price, quantity),) = readers.duck([f"SELECT count(*), sum(price), sum(quantity) FROM iceberg_scan('{table.metadata_location}')"])[0]
+    assert (int(count), Decimal(price), Decimal(quantity)) == (rows, totals["price"], totals["quantity"])
 
 
 def test_verify_tells_a_difference(tmp_path):
