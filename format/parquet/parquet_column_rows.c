@@ -56,12 +56,15 @@ static int64_t floor_us(int64_t time_ns)
 // A text that stands at another place is taken to differ.
 static bool are_same_texts(const struct k2_slice *texts, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        if (!is_same(texts[i], texts[0])) {
-            return false;
-        }
+    uintptr_t data = (uintptr_t)texts[0].data, difference = 0;
+    size_t size = texts[0].size_bytes;
+    if (!is_same(texts[0], texts[count - 1])) {
+        return false;
     }
-    return true;
+    for (size_t i = 1; i < count; i++) {
+        difference |= ((uintptr_t)texts[i].data ^ data) | (texts[i].size_bytes ^ size);
+    }
+    return difference == 0;
 }
 
 static bool are_same_numbers(const int64_t *values, size_t count)
@@ -113,8 +116,8 @@ static bool put_alike(struct k2_parquet_column *column, const struct k2_vector *
     bool number = column->values != NULL && column->field->type != K2_PARQUET_DOUBLE;
     if (column->page_rows != column->lead || !(symbolic || number) ||
         (optional && memchr(vector->valid + first_row, 0, row_count) != NULL) ||
-        !(number ? are_same_numbers(vector->values + first_row, row_count)
-                 : are_same_texts(vector->texts + first_row, row_count)) ||
+        !(vector->alike || (number ? are_same_numbers(vector->values + first_row, row_count)
+                                   : are_same_texts(vector->texts + first_row, row_count))) ||
         !find_lead(column, vector, first_row, &value) ||
         (column->lead > 0 && value != column->lead_value)) {
         return false;

@@ -16,6 +16,7 @@ struct k2_vector {
     const int64_t *values;        // fixed kinds, 64-byte aligned; null rows hold any value
     const struct k2_slice *texts; // text kinds; null rows hold an empty slice
     const uint8_t *valid;         // one byte a row, 1 = not null; NULL: no nulls
+    bool alike;                   // all rows are as the first one; false: nobody has looked
 };
 
 // Storage for one decoded vector, owned by whoever decodes.

@@ -687,6 +687,7 @@ static void give_uniform(struct k2_row_sorter *self, struct column *column,
             store->texts[column->filled] = text;
         }
     }
+    vector->alike = true;
     vector->valid = column->null ? store->valid : NULL;
     vector->values = fixed ? store->values : NULL;
     vector->texts = fixed ? NULL : store->texts;

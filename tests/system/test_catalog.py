@@ -337,24 +337,28 @@ def test_eight_stores_beside_each_other(tmp_path, ended):
         os.mkdir(f"{tmp_path}/{number}")
         stores.append(Store(f"{tmp_path}/{number}", f"X{number}"))
 
+    def patiently(what):
+        """As a schedule does: what gave up, as others were faster, is run again."""
+        for attempt in range(1, 9):
+            done = what()
+            if done is not None:
+                tries.append(attempt)
+                return done
+        raise AssertionError("others were faster every time")
+
     def care(store, action):
         done = subprocess.run([K2, "iceberg", action, "--data", f"{store.folder}/store", "--table", "trades", "--warehouse", warehouse,
                                "--catalog", catalog.url, "--format", "json"], capture_output=True, timeout=120)
-        assert done.returncode == 0, (done.stdout, done.stderr)
-        return json.loads(done.stdout)[0]
+        assert done.returncode in (0, 5), (done.stdout, done.stderr)
+        return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
     def work(store):
         try:
             for turn in range(100 if TORTURE else 2):
                 store.load(1 + turn % 7)
-                for attempt in range(1, 9): # as a schedule does: an export that gave up is run again
-                    if store.export(warehouse, proxy.url) is not None:
-                        break
-                else:
-                    raise AssertionError(store.errors)
-                tries.append(attempt)
+                patiently(lambda: store.export(warehouse, proxy.url))
                 if turn % 20 == 19:
-                    care(store, "compact") # its own files, while the others export
+                    patiently(lambda: care(store, "compact")) # its own files, while the others export
         except Exception as error: # the test shows it
             failures.append(repr(error))
 
@@ -374,7 +378,7 @@ def test_eight_stores_beside_each_other(tmp_path, ended):
         assert sound["ok"] and sound["rows"] == store.rows
     assert sum(name.startswith("k2.exported.") for name in table.properties) == len(stores)
     assert proxy.statuses[409] > 0
-    told = f"{len(tries)} exports of 8 stores, {proxy.statuses[409]} conflicts, {proxy.faults} faults, at most {max(tries)} runs of an export"
+    told = f"{len(tries)} commits of 8 stores, {proxy.statuses[409]} conflicts, {proxy.faults} faults, at most {max(tries)} runs of one"
     tell(told)
     print(told)
 

@@ -29,13 +29,20 @@ print(time.process_time() - middle - (middle - began))
 
 
 def export(k2, store, folder):
-    """Bytes and processor seconds of `k2 export`, and its files."""
+    """Bytes and processor seconds of `k2 export`, its memory (ru_maxrss would be that of this process), and its files."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([k2, "export", "--data", store, "--table", "trades", "--warehouse", f"{folder}/warehouse", "--format", "json"],
-                          check=True, capture_output=True)
+    child = subprocess.Popen([k2, "export", "--data", store, "--table", "trades", "--warehouse", f"{folder}/warehouse", "--format", "json"],
+                             stdout=subprocess.PIPE, text=True)
+    most_kib = 0
+    while child.poll() is None:
+        with open(f"/proc/{child.pid}/status") as status:
+            most_kib = max([most_kib] + [int(line.split()[1]) for line in status if line.startswith("VmHWM")])
+        time.sleep(0.005)
+    if child.returncode != 0:
+        sys.exit("k2 export failed")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return json.loads(done.stdout)[0], seconds, after.ru_maxrss / 1024, sorted(glob.glob(f"{folder}/warehouse/k2/trades/data/*/*.parquet"))
+    return json.loads(child.stdout.read()), seconds, most_kib / 1024, sorted(glob.glob(f"{folder}/warehouse/k2/trades/data/*/*.parquet"))
 
 
 def pyarrow(files, target):
