@@ -42,7 +42,7 @@ def export(k2, store, folder):
         sys.exit("k2 export failed")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return json.loads(child.stdout.read()), seconds, most_kib / 1024, sorted(glob.glob(f"{folder}/warehouse/k2/trades/data/*/*.parquet"))
+    return json.loads(child.stdout.read())[0], seconds, most_kib / 1024, sorted(glob.glob(f"{folder}/warehouse/k2/trades/data/*/*.parquet"))
 
 
 def pyarrow(files, target):
