@@ -329,7 +329,7 @@ static unsigned next_bin(struct walk *walk, const struct k2_bins_tree *tree)
 static uint32_t read_root(unsigned table, const uint8_t *bits, size_t size, uint8_t *root)
 {
     const struct k2_bins_tree *tree = k2_bins_root_tree(table);
-    struct walk walk;
+    struct walk walk = {0}; // children that are not there have no rows
     if (!open_walk(&walk, tree, bits, K2_BINS_ROOT_ROWS, bits, size, K2_BINS_ROOT_ROWS)) {
         return 0;
     }
@@ -348,7 +348,7 @@ bool k2_bins_scalar(const struct k2_bins_tree *tree, const struct k2_bins_scale 
                     const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values)
 {
     uint8_t root[K2_BITPACK_VALUES / 8 + 8]; // filled when the root's bitmap is in a table
-    struct walk walk;
+    struct walk walk = {0};                  // children that are not there have no rows
     uint32_t root_bits = (uint32_t)count;
     uint64_t offset_bits = 0;
     if (tree->root_table != 0) {

@@ -578,9 +578,9 @@ static enum k2_status print_texts(struct k2_text_chunk *chunk, uint32_t block, s
 // What an encoding of texts is to a reader.
 struct form {
     uint8_t encoding;
+    bool needs_all; // the integers of all rows to give the text of one
     enum k2_status (*open)(struct k2_text_chunk *chunk, struct k2_slice bytes, uint32_t row_count,
                            struct k2_error *error);
-    bool needs_all; // the integers of all rows to give the text of one
     // From the integers of a block, decoded into store->values, to the texts of some rows.
     enum k2_status (*decode)(struct k2_text_chunk *chunk, uint32_t block, size_t first, size_t end,
                              struct k2_vector_store *store, const uint8_t *valid,
@@ -588,10 +588,10 @@ struct form {
 };
 
 static const struct form forms[] = {
-    {K2_ENCODING_DICTIONARY, open_dictionary, false, look_up},
-    {K2_ENCODING_TEXTS, open_texts, true, cut_texts},
-    {K2_ENCODING_DIGITS, open_digits, false, print_texts},
-    {K2_ENCODING_NUMBERED, open_numbered, false, print_texts},
+    {K2_ENCODING_DICTIONARY, false, open_dictionary, look_up},
+    {K2_ENCODING_TEXTS, true, open_texts, cut_texts},
+    {K2_ENCODING_DIGITS, false, open_digits, print_texts},
+    {K2_ENCODING_NUMBERED, false, open_numbered, print_texts},
 };
 
 static const struct form *find_form(uint8_t encoding)
