@@ -372,7 +372,7 @@ void k2_engine_let_commits(struct k2_engine *engine)
 }
 
 const struct k2_read_cache k2_read_cache_small = {(size_t)32 << 20, (size_t)32 << 20};
-const struct k2_read_cache k2_read_cache_large = {(size_t)1 << 30, (size_t)64 << 20};
+const struct k2_read_cache k2_read_cache_large = {(size_t)1 << 30, (size_t)48 << 20};
 
 void k2_engine_set_read_cache(struct k2_engine *engine, const struct k2_read_cache *cache)
 {

@@ -43,7 +43,7 @@ struct k2_read_cache {
 };
 
 extern const struct k2_read_cache k2_read_cache_small; // 32 MiB and 32 MiB: as it is at opening
-extern const struct k2_read_cache k2_read_cache_large; // 1 GiB and 64 MiB: of a handle of libk2
+extern const struct k2_read_cache k2_read_cache_large; // 1 GiB and 48 MiB: of a handle of libk2
 // Thread-safe.
 void k2_engine_set_read_cache(struct k2_engine *engine, const struct k2_read_cache *cache);
 

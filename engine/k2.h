@@ -54,7 +54,7 @@ K2_API K2_MUST_CHECK enum k2_status k2_db_open(struct k2_db **db, const char *pa
 K2_API void k2_db_close(struct k2_db *db);
 
 // What the handle keeps of what was read, for the next reads; what is in use comes on top. At
-// opening it is 1 GiB and 64 MiB. `mapped_bytes` are row groups that stay mapped: pages of the
+// opening it is 1 GiB and 48 MiB. `mapped_bytes` are row groups that stay mapped: pages of the
 // store's files, which count as resident memory of the process, but which the kernel takes back
 // when it needs memory. `heap_bytes` are headers and directories of row groups. Lookups in a store
 // whose groups fit open none of them twice. Any thread may call it.
