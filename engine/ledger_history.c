@@ -1,5 +1,6 @@
 #include "engine/ledger_history.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,7 @@ static enum k2_status add_item(struct history *self, const struct item *item,
     }
     enum k2_status status = make_room(self, error);
     if (status == K2_OK && item->domain < self->end) {
+        assert(self->items != NULL); // there is room
         self->items[self->count++] = *item;
     }
     return status;
@@ -172,6 +174,7 @@ static enum k2_status add_user(struct history *self, const struct user *user,
         self->users = grown;
         self->user_room = room;
     }
+    assert(self->users != NULL); // there is room
     self->users[self->user_count++] = *user;
     return K2_OK;
 }
