@@ -1,9 +1,12 @@
 #include "engine/asof.h"
 
 #include "engine/asof_last.h"
+#include "engine/asof_merge.h"
+#include "engine/instrument_blocks.h"
 #include "engine/instruments.h"
 #include "engine/name_set.h"
 #include "format/base/alloc.h"
+#include "format/codec/bitpack.h"
 
 enum {
     MEMO = 1024,        // names that were met a moment ago
@@ -23,9 +26,11 @@ struct side {
     const struct k2_table *table;
     size_t *columns; // of the scan
     size_t column_count;
-    struct k2_scan *scan;
-    const struct k2_vector *vectors; // of the scan
-    size_t row_count, next_row;
+    struct k2_scan *scan;                // of all instruments, or of one
+    struct k2_instrument_blocks *blocks; // by_instrument: instead of scans; or NULL
+    bool by_blocks;                      // for the instrument that is read
+    const struct k2_vector *vectors;     // of the scan or the blocks
+    size_t row_count, next_row;          // of the vectors: where the rows at hand end and begin
     bool ended;
     struct memo *memo;
 };
@@ -61,8 +66,9 @@ struct k2_asof {
     struct k2_vector *vectors;      // by output
     // Rows to give: of the left vector from first_row on.
     size_t first_row, row_count, gathered;
+    size_t first_at_hand; // of the rows that are gathered: the first whose right row is at hand
     int32_t rows[K2_VECTOR_ROWS];     // of the right vectors, or K2_ASOF_NO_ROW: the copy
-    uint32_t numbers[K2_VECTOR_ROWS]; // of instruments
+    uint32_t numbers[K2_VECTOR_ROWS]; // of instruments; by_instrument all 0
     bool done;
     enum k2_status failure; // of an earlier call
 };
@@ -77,6 +83,7 @@ static enum k2_status no_memory(struct k2_error *error)
 static void close_side(struct side *side)
 {
     k2_scan_close(side->scan);
+    k2_instrument_blocks_close(side->blocks);
     k2_free(side->columns);
     k2_free(side->memo);
 }
@@ -240,7 +247,11 @@ static enum k2_status open_scan(struct k2_asof *self, struct side *side,
     side->vectors = NULL;
     side->row_count = side->next_row = 0;
     side->ended = false;
-    for (size_t i = 0; i < MEMO; i++) {
+    side->by_blocks = side->blocks != NULL && k2_instrument_blocks_seek(side->blocks, self->one);
+    if (side->by_blocks) {
+        return K2_OK;
+    }
+    for (size_t i = 0; i < MEMO && !self->by_instrument; i++) {
         side->memo[i].symbol = NULL; // it may stand elsewhere in the next scan
     }
     return k2_scan_open(self->engine, request, &side->scan, error);
@@ -270,7 +281,9 @@ static enum k2_status open_scans(struct k2_asof *self, struct k2_error *error)
     if (status != K2_OK) {
         return status;
     }
-    self->snapshot = k2_scan_snapshot(self->left.scan);
+    if (!self->left.by_blocks) {
+        self->snapshot = k2_scan_snapshot(self->left.scan);
+    }
     fill_names(self);
     request = request_of(self, &self->right);
     request.after = NULL; // that is a row of the left side
@@ -279,6 +292,25 @@ static enum k2_status open_scans(struct k2_asof *self, struct k2_error *error)
     }
     request.limit = 0;
     return open_scan(self, &self->right, &request, error);
+}
+
+// One plan of each side for all instruments, where that is possible.
+static enum k2_status open_blocks(struct k2_asof *self, struct k2_error *error)
+{
+    if (!self->by_instrument || self->instrument_count < 2 ||
+        (self->limited && self->rows_left <= SHORT_ROWS)) {
+        return K2_OK;
+    }
+    struct side *const sides[] = {&self->left, &self->right};
+    enum k2_status status = K2_OK;
+    for (size_t i = 0; i < 2 && status == K2_OK; i++) {
+        struct k2_scan_request request = request_of(self, sides[i]);
+        status = k2_instrument_blocks_open(self->engine, &request, &sides[i]->blocks, error);
+        if (sides[i]->blocks != NULL) {
+            self->snapshot = k2_instrument_blocks_snapshot(sides[i]->blocks);
+        }
+    }
+    return status;
 }
 
 static enum k2_status build(struct k2_asof *self, const struct k2_asof_request *request,
@@ -349,6 +381,9 @@ enum k2_status k2_asof_open(struct k2_engine *engine, const struct k2_asof_reque
     self->rows_left = request->left.limit;
     enum k2_status status = build(self, request, error);
     if (status == K2_OK) {
+        status = open_blocks(self, error);
+    }
+    if (status == K2_OK) {
         status = begin(self, error);
     }
     if (status != K2_OK) {
@@ -363,9 +398,15 @@ enum k2_status k2_asof_open(struct k2_engine *engine, const struct k2_asof_reque
 
 static enum k2_status pull(struct side *side, struct k2_error *error)
 {
+    enum k2_status status;
     side->next_row = 0;
-    enum k2_status status = k2_scan_next(side->scan, &side->vectors, &side->row_count, error);
-    side->ended = status == K2_OK && side->row_count == 0;
+    if (side->by_blocks) {
+        status = k2_instrument_blocks_next(side->blocks, &side->vectors, &side->next_row,
+                                           &side->row_count, error);
+    } else {
+        status = k2_scan_next(side->scan, &side->vectors, &side->row_count, error);
+    }
+    side->ended = status == K2_OK && side->row_count == side->next_row;
     return status;
 }
 
@@ -405,17 +446,15 @@ static void gather_values(const struct k2_asof *self, size_t column, const struc
                           int64_t *values)
 {
     const struct k2_asof_last *last = &self->last;
-    size_t i = self->gathered;
+    size_t i = self->gathered, row_count = self->row_count;
     if (self->by_instrument) { // rows at hand follow those that are kept
-        for (; i < self->row_count && self->rows[i] == K2_ASOF_NO_ROW; i++) {
+        for (; i < self->first_at_hand; i++) {
             values[i] = last->values[column];
         }
-        for (; i < self->row_count; i++) {
-            values[i] = from->values[self->rows[i]];
-        }
+        k2_bitpack_selected()->pick(from->values, self->rows + i, row_count - i, values + i);
         return;
     }
-    for (; i < self->row_count; i++) {
+    for (; i < row_count; i++) {
         int32_t row = self->rows[i];
         values[i] = row != K2_ASOF_NO_ROW
                         ? from->values[row]
@@ -443,10 +482,7 @@ static bool gather_valid(const struct k2_asof *self, size_t column, const struct
     uint8_t all = 1;
     size_t i = self->gathered;
     if (self->by_instrument && from->valid == NULL) { // rows at hand follow those that are kept
-        size_t end = self->row_count;
-        while (end > i && self->rows[end - 1] != K2_ASOF_NO_ROW) {
-            end--;
-        }
+        size_t end = self->first_at_hand;
         memset(valid + end, 1, self->row_count - end);
         bool kept = last->places[0].present && last->valid[column] != 0;
         memset(valid + i, kept, end - i);
@@ -483,6 +519,11 @@ static void clear_nulls(const struct k2_asof *self, size_t first, struct k2_vect
 static void gather(struct k2_asof *self)
 {
     static const struct k2_vector none;
+    self->first_at_hand = self->gathered;
+    while (self->first_at_hand < self->row_count &&
+           self->rows[self->first_at_hand] == K2_ASOF_NO_ROW) {
+        self->first_at_hand++;
+    }
     for (size_t i = 0, column = 0; i < self->output_count; i++) {
         if (!self->outputs[i].right) {
             continue;
@@ -597,30 +638,25 @@ static enum k2_status advance(struct k2_asof *self, int64_t time_ns, bool *stop,
     return status;
 }
 
-// Steps through both vectors at hand, without a branch that can not be foretold: each step takes a
-// right row or gives a left one.
+// Steps through the rows of both sides at hand, at once as far as they decide.
 static void merge_one(struct k2_asof *self)
 {
     struct side *left = &self->left, *right = &self->right;
-    const int64_t *left_times = left->vectors[COLUMN_TIME].values;
-    const int64_t *right_times = right->vectors[COLUMN_TIME].values;
-    size_t l = left->next_row, r = right->next_row, first = l;
-    size_t left_count = left->row_count, right_count = right->row_count;
     int32_t *rows = self->rows + self->row_count;
-    int32_t row = self->last.places[0].row;
-    while (l < left_count && r < right_count) {
-        bool take = right_times[r] <= left_times[l];
-        row = take ? (int32_t)r : row;
-        rows[l - first] = row;
-        r += take;
-        l += !take;
+    int32_t before = self->last.places[0].row, none = (int32_t)right->next_row - 1;
+    size_t passed;
+    size_t decided = k2_asof_merge(left->vectors[COLUMN_TIME].values + left->next_row,
+                                   left->row_count - left->next_row,
+                                   right->vectors[COLUMN_TIME].values + right->next_row,
+                                   right->row_count - right->next_row, none, rows, &passed);
+    for (size_t i = 0; i < decided && rows[i] == none; i++) {
+        rows[i] = before;
     }
-    memset(self->numbers + self->row_count, 0, (l - first) * sizeof *self->numbers);
-    self->row_count += l - first;
-    left->next_row = l;
-    right->next_row = r;
-    if (row != self->last.places[0].row) {
-        k2_asof_last_set(&self->last, 0, row);
+    self->row_count += decided;
+    left->next_row += decided;
+    right->next_row += passed;
+    if (passed > 0) {
+        k2_asof_last_set(&self->last, 0, (int32_t)right->next_row - 1);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "engine/engine_state.h"
 #include "engine/instruments.h"
 #include "engine/policy.h"
+#include "engine/scan_groups.h"
 #include "engine/scan_private.h"
 #include "engine/scan_versions.h"
 #include "format/base/alloc.h"
@@ -316,6 +317,30 @@ enum k2_status k2_scan_need_plan(struct k2_scan *scan, int64_t interval_ns, stru
         k2_plan_close(&plan);
     }
     scan->planned = status == K2_OK;
+    return status;
+}
+
+enum k2_status k2_scan_plan_rest(struct k2_scan *scan, size_t most_groups,
+                                 struct k2_scan_span *span, bool *planned, struct k2_error *error)
+{
+    enum k2_status status = K2_OK;
+    *planned = !scan->done && scan->planned && scan->horizon == scan->last;
+    if (!scan->done && !*planned) {
+        struct k2_plan plan = {0};
+        struct k2_plan_request request =
+            plan_of(scan, scan->next, scan->last, scan->snapshot, most_groups);
+        status = k2_plan_open(scan->engine, &request, &plan, error);
+        if (status == K2_OK && plan.is_mapped) {
+            scan->horizon = scan->last;
+            scan->pieces.known = false;
+            status = take_plan(scan, &plan, error);
+            *planned = scan->planned = status == K2_OK;
+        }
+        k2_plan_close(&plan);
+    }
+    int64_t first = scan->next, last = scan->last;
+    *span =
+        (struct k2_scan_span){scan->backwards ? ~last : first, scan->backwards ? ~first : last, 64};
     return status;
 }
 

@@ -20,6 +20,12 @@ K2_MUST_CHECK enum k2_status k2_scan_next_span(struct k2_scan *scan, int64_t int
                                                size_t row_count, struct k2_scan_span *span,
                                                bool *found, struct k2_error *error);
 
+// Plans all that is left as one span. `*planned` false: there is nothing left, or it has more row
+// groups than this.
+K2_MUST_CHECK enum k2_status k2_scan_plan_rest(struct k2_scan *scan, size_t most_groups,
+                                               struct k2_scan_span *span, bool *planned,
+                                               struct k2_error *error);
+
 // Makes the span, begun by next_span, about half as long; false: it is one interval.
 bool k2_scan_halve_span(struct k2_scan *scan, int64_t interval_ns, struct k2_scan_span *span);
 

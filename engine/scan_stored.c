@@ -197,11 +197,9 @@ static void narrow(struct k2_column_reader *reader, const struct selection *sele
     k2_column_reader_narrow(reader, begin > base ? begin - base : 0, end - base);
 }
 
-// If an output is kept as differences to one that stands before it, which is decoded as a whole, or
-// to the times by which the rows were found: lends that.
-static void lend_reference(const struct k2_group_set *set, struct k2_column_reader *reader,
-                           const struct k2_group_cursor *cursor, uint32_t block, size_t index,
-                           const struct k2_vector *vectors, bool all)
+void k2_scan_stored_lend(const struct k2_group_set *set, struct k2_column_reader *reader,
+                         const struct k2_group_cursor *cursor, uint32_t block, size_t index,
+                         const struct k2_vector *vectors, bool all)
 {
     const struct k2_scan_layout *layout = set->layout;
     uint16_t reference;
@@ -251,7 +249,7 @@ static enum k2_status decode_block(struct k2_scan_stored *stored, struct k2_grou
         enum k2_status status =
             k2_group_set_reader(set, cursor, (size_t)outputs[i].slot, &reader, error);
         if (status == K2_OK && reader != NULL) {
-            lend_reference(set, reader, cursor, stored->block, i, vectors, selection->all);
+            k2_scan_stored_lend(set, reader, cursor, stored->block, i, vectors, selection->all);
             if (!selection->all && may_narrow(outputs[i].slot)) {
                 narrow(reader, selection);
             }

@@ -39,3 +39,10 @@ K2_MUST_CHECK enum k2_status
 k2_scan_stored_next(struct k2_scan_stored *stored, struct k2_group_set *set,
                     const struct k2_stored_request *request, struct k2_vector_store *stores,
                     struct k2_vector *vectors, size_t *row_count, struct k2_error *error);
+
+// If output `index` is kept as differences to one that stands before it, which `vectors` has of the
+// same block, or to the times by which the rows were found: lends that to its reader. Not `all`:
+// vectors may have been narrowed.
+void k2_scan_stored_lend(const struct k2_group_set *set, struct k2_column_reader *reader,
+                         const struct k2_group_cursor *cursor, uint32_t block, size_t index,
+                         const struct k2_vector *vectors, bool all);

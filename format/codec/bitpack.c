@@ -118,6 +118,7 @@ const struct k2_bitpack_kernels k2_bitpack_scalar = {
     .add_ordinals = loop_add_ordinals,
     .spread = scalar_spread,
     .look_up = loop_look_up,
+    .pick = loop_pick,
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,

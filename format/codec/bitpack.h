@@ -108,6 +108,9 @@ struct k2_bitpack_kernels {
     // the last.
     void (*look_up)(const int64_t *table, unsigned width, size_t count, int64_t *values);
 
+    // picked[i] = values[places[i]].
+    void (*pick)(const int64_t *values, const int32_t *places, size_t count, int64_t *picked);
+
     // Decodes BINS, see bins.h.
     bool (*bins)(const struct k2_bins_tree *tree, const struct k2_bins_scale *scale,
                  const uint8_t *bits, size_t size_bytes, size_t count, uint64_t *values);

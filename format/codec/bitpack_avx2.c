@@ -242,6 +242,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx2 = {
     .add_ordinals = loop_add_ordinals,
     .spread = avx2_spread,
     .look_up = loop_look_up,
+    .pick = loop_pick,
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,

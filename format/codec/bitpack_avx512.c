@@ -305,6 +305,16 @@ static void avx512_look_up(const int64_t *table, unsigned width, size_t count, i
     }
 }
 
+static void avx512_pick(const int64_t *values, const int32_t *places, size_t count, int64_t *picked)
+{
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m256i place = _mm256_loadu_si256((const __m256i *)(places + i));
+        _mm512_storeu_si512(picked + i, _mm512_i32gather_epi64(place, values, 8));
+    }
+    loop_pick(values, places + i, count - i, picked + i);
+}
+
 static void avx512_sum_up(uint64_t base, size_t count, int64_t *values)
 {
     const __m512i last = _mm512_set1_epi64(7);
@@ -432,6 +442,7 @@ const struct k2_bitpack_kernels k2_bitpack_avx512 = {
     .add_ordinals = avx512_add_ordinals,
     .spread = avx512_spread,
     .look_up = avx512_look_up,
+    .pick = avx512_pick,
     .range = loop_range,
     .divide = loop_divide,
     .delta_range = loop_delta_range,

@@ -93,6 +93,14 @@ static inline void loop_unpack_plain(const uint8_t *packed, size_t count, unsign
     }
 }
 
+static inline void loop_pick(const int64_t *values, const int32_t *places, size_t count,
+                             int64_t *picked)
+{
+    for (size_t i = 0; i < count; i++) {
+        picked[i] = values[places[i]];
+    }
+}
+
 static inline void loop_look_up(const int64_t *table, unsigned width, size_t count, int64_t *values)
 {
     uint64_t mask = ((uint64_t)1 << width) - 1;

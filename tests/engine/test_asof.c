@@ -343,10 +343,20 @@ static void every_failed_allocation_is_told(void **state)
     struct world *world = *state;
     struct k2_asof_query query = {
         .size_bytes = sizeof query,
-        .left = {.size_bytes = sizeof(struct k2_query), .table = "trades", .limit = 300},
+        .left = {.size_bytes = sizeof(struct k2_query), .table = "trades"},
         .right_table = "quotes"};
-    for (int order = 0; order < 2; order++) {
-        query.left.order = order == 0 ? K2_CURSOR_TIME : K2_CURSOR_STORED;
+    static const struct {
+        const char *name;
+        enum k2_cursor_order order;
+        uint64_t limit;
+    } forms[] = {
+        {"in order of time", K2_CURSOR_TIME, 300},
+        {"a scan for each instrument", K2_CURSOR_STORED, 300},
+        {"one plan for all instruments", K2_CURSOR_STORED, 11000},
+    };
+    for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
+        query.left.order = forms[form].order;
+        query.left.limit = forms[form].limit;
         query.left.has_start = true;
         enum k2_status status = K2_NO_MEMORY;
         for (long allowed = 0; status != K2_OK; allowed++) {

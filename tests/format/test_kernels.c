@@ -170,6 +170,28 @@ static void texts_are_looked_up_alike(void **state)
     for_all(texts_are_looked_up);
 }
 
+static void values_are_picked(struct data *data, const struct k2_bitpack_kernels *kernels,
+                              size_t begin, size_t count)
+{
+    int32_t places[ROOM];
+    for (size_t i = 0; i < ROOM; i++) {
+        data->left[i] = (int64_t)next_random(data);
+        data->right[i] = data->expected[i] = -7;
+        places[i] = (int32_t)(next_random(data) % ROOM);
+    }
+    for (size_t i = 0; i < count; i++) {
+        data->expected[begin + i] = data->left[places[i]];
+    }
+    kernels->pick(data->left, places, count, data->right + begin);
+    assert_memory_equal(data->right, data->expected, sizeof data->right); // and nothing beside
+}
+
+static void values_are_picked_alike(void **state)
+{
+    (void)state;
+    for_all(values_are_picked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test(rising_values_are_counted_alike),
         cmocka_unit_test(trades_are_added_alike),
         cmocka_unit_test(texts_are_looked_up_alike),
+        cmocka_unit_test(values_are_picked_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,19 @@
 // How fast trades find the quote in force: simulated trades and quotes of 1,000 skewed symbols,
 // after a full compaction, joined through libk2 one instrument after the other and in order of
 // time. Rates are of one core: trades by processor time. Arguments: trades in millions (default 2),
-// quotes for each trade (default 1). The store is made below TMPDIR (else /tmp) and removed at the
-// end.
+// quotes for each trade (default 1), and instrument or time for one order alone. The store is made
+// below TMPDIR (else /tmp) and removed at the end; with K2_BENCH_STORE it is that folder, which
+// stays there and is read again.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "engine/compact.h"
 #include "engine/k2_db.h"
 #include "tools/bench/bench_kit.h"
 
-enum { SYMBOLS = 1000, BATCH = 65000 };
+enum { SYMBOLS = 1000, BATCH = 65000, TURNS = 5 };
 
 static void commit(struct k2_appender *appender)
 {
@@ -86,18 +88,12 @@ static void measure(struct k2_db *db, const char *name, enum k2_cursor_order ord
                  (double)total / seconds / 1e6, total, seconds, (long long)sum);
 }
 
-int main(int argument_count, char **arguments)
+static void fill(struct k2_db *db, size_t trades, size_t ratio)
 {
     static const char *const trade_columns[4] = {"price", "quantity", NULL};
     static const char *const quote_columns[4] = {"bid_price", "bid_quantity", "ask_price",
                                                  "ask_quantity"};
-    size_t trades = (size_t)(argument_count > 1 ? strtoul(arguments[1], NULL, 10) : 2) * 1000000;
-    size_t ratio = argument_count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
     struct k2_error error;
-    struct k2_db *db;
-    char path[BENCH_FOLDER_BYTES];
-    bench_make_folder(path);
-    bench_need(k2_db_open(&db, path, K2_DB_CREATE, &error), &error);
     add_rows(db, "trades", trade_columns, trades, 1000 * (int64_t)ratio, 7);
     add_rows(db, "quotes", quote_columns, trades * ratio, 1000, 99);
     // The first one sorts what was committed, the second one merges what lies sorted then.
@@ -107,12 +103,33 @@ int main(int argument_count, char **arguments)
             k2_compact(db->engine, &(struct k2_compact_options){.full = true}, &report, &error),
             &error);
     }
-    for (int turn = 0; turn < 3; turn++) {
+}
+
+int main(int argument_count, char **arguments)
+{
+    size_t trades = (size_t)(argument_count > 1 ? strtoul(arguments[1], NULL, 10) : 2) * 1000000;
+    size_t ratio = argument_count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
+    const char *stays = getenv("K2_BENCH_STORE");
+    struct k2_error error;
+    struct k2_db *db;
+    char path[BENCH_FOLDER_BYTES];
+    if (stays == NULL) {
+        bench_make_folder(path);
+    }
+    if (stays == NULL || k2_db_open(&db, stays, K2_DB_READ, &error) != K2_OK) {
+        bench_need(k2_db_open(&db, stays == NULL ? path : stays, K2_DB_CREATE, &error), &error);
+        fill(db, trades, ratio);
+    }
+    const char *only = argument_count > 3 ? arguments[3] : "";
+    for (int turn = 0; turn < TURNS && strcmp(only, "time") != 0; turn++) {
         measure(db, "as-of join, by instrument", K2_CURSOR_STORED);
-        if (turn == 0)
-            measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
+    }
+    if (strcmp(only, "instrument") != 0) {
+        measure(db, "as-of join, in order of time", K2_CURSOR_TIME);
     }
     k2_db_close(db);
-    bench_remove_folder(path);
+    if (stays == NULL) {
+        bench_remove_folder(path);
+    }
     return 0;
 }

@@ -1,6 +1,6 @@
 // Durable commits: small ones (latency) and full batches (rate), into a new store below FOLDER.
 //
-// usage: bench_commit FOLDER
+// usage: bench_commit FOLDER [small|large]
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,15 +102,19 @@ static void open_bench(struct bench *bench, const char *folder)
 
 static void small_commits(struct bench *bench)
 {
-    double *times = k2_alloc_zero(SMALL_COMMITS, sizeof *times);
+    double *times = k2_alloc_zero(SMALL_COMMITS, sizeof *times), busy_us = 0;
     for (size_t i = 0; times != NULL && i < SMALL_COMMITS; i++) {
         fill(bench, SMALL_ROWS);
+        double begun_us = time_us(CLOCK_PROCESS_CPUTIME_ID);
         times[i] = commit(bench);
+        busy_us += time_us(CLOCK_PROCESS_CPUTIME_ID) - begun_us;
     }
     if (times != NULL) {
         qsort(times, SMALL_COMMITS, sizeof *times, compare);
-        (void)printf("commit of %d rows, fsynced\tp50 %.0f us, p99 %.0f us\tp50 <= 600 us\n",
-                     SMALL_ROWS, times[SMALL_COMMITS / 2], times[SMALL_COMMITS * 99 / 100]);
+        (void)printf("commit of %d rows, fsynced\tp50 %.0f us, p99 %.0f us, %.0f us by processor "
+                     "time\tp50 <= 600 us, p99 <= 1800 us\n",
+                     SMALL_ROWS, times[SMALL_COMMITS / 2], times[SMALL_COMMITS * 99 / 100],
+                     busy_us / SMALL_COMMITS);
     }
     k2_free(times);
 }
@@ -145,15 +149,22 @@ static void snapshots(struct bench *bench)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count != 2) {
-        (void)fprintf(stderr, "usage: bench_commit FOLDER\n");
+    if (argument_count < 2 || argument_count > 3) {
+        (void)fprintf(stderr, "usage: bench_commit FOLDER [small|large]\n");
         return 2;
     }
+    const char *only = argument_count == 3 ? arguments[2] : NULL;
     struct bench bench = {0};
     open_bench(&bench, arguments[1]);
-    small_commits(&bench);
-    large_commits(&bench);
-    snapshots(&bench);
+    if (only == NULL || strcmp(only, "small") == 0) {
+        small_commits(&bench);
+    }
+    if (only == NULL || strcmp(only, "large") == 0) {
+        large_commits(&bench);
+    }
+    if (only == NULL) {
+        snapshots(&bench);
+    }
     k2_row_batch_destroy(bench.batch);
     k2_engine_close(bench.engine);
     return 0;
