@@ -16,6 +16,8 @@ static const struct k2_codec *const codecs[] = {
 enum {
     CODEC_COUNT = sizeof codecs / sizeof codecs[0],
     SUM_WIDTH_MOST = 54, // of values of which 1,024 add up to less than 2^64
+    LOOK_BLOCKS = 4,     // after so many all codecs are tried again
+    NEAR = 4,            // a codec is near the best one with 4/3 of its bytes
 };
 
 // Which kernels run is a property of the machine: found once, the same for every thread.
@@ -173,17 +175,42 @@ void k2_plan_deltas(struct k2_block_plan *plan)
     }
 }
 
-// The earlier ones are simpler and faster, so a later one has to save something.
-static const struct k2_codec *choose_quick(struct k2_block_plan *plan)
+// Will both forms of BINS be looked at for the next block?
+static bool looks_at_bins(const struct k2_block_history *history)
+{
+    return history->sorted_level ? history->block_count % 8 == 0 : history->block_count % 32 == 1;
+}
+
+// The earlier ones are simpler and faster, so a later one has to save something. Those that take
+// long to try are tried for some of the blocks of an unsorted group, and in between if they came
+// near the best one; of a sorted group not while BINS pays, which saves more.
+static const struct k2_codec *choose_quick(struct k2_block_plan *plan,
+                                           struct k2_block_history *history)
 {
     static const uint8_t quick[] = {K2_CODEC_FOR,   K2_CODEC_DELTA, K2_CODEC_DICT,  K2_CODEC_MASKD,
                                     K2_CODEC_MASKV, K2_CODEC_PFOR,  K2_CODEC_PDELTA};
     const struct k2_codec *best = NULL;
+    size_t sizes[K2_CODEC_LAST + 1];
+    static const unsigned slow = 1 << K2_CODEC_DICT | 1 << K2_CODEC_MASKD | 1 << K2_CODEC_MASKV;
+    static const unsigned simple = 1 << K2_CODEC_FOR | 1 << K2_CODEC_DELTA;
+    bool look = history->sorted_level || history->quick_count++ % LOOK_BLOCKS == 0;
+    unsigned tried = look ? ~0u : ~slow | history->hopeful;
+    if (history->sorted_level && history->bins_pay && !looks_at_bins(history)) {
+        tried = simple;
+    }
     for (size_t i = 0; i < sizeof quick; i++) {
-        size_t size = codecs[quick[i]]->size(plan);
-        if (size != SIZE_MAX && size + size / 64 < plan->best_size) {
-            plan->best_size = size;
-            best = codecs[quick[i]];
+        uint8_t id = quick[i];
+        sizes[id] = (tried >> id & 1) != 0 ? codecs[id]->size(plan) : SIZE_MAX;
+        if (sizes[id] != SIZE_MAX && sizes[id] + sizes[id] / 64 < plan->best_size) {
+            plan->best_size = sizes[id];
+            best = codecs[id];
+        }
+    }
+    if (look) {
+        history->hopeful = 0;
+        for (size_t i = 0; i < sizeof quick; i++) {
+            bool near = sizes[quick[i]] / NEAR < plan->best_size / (NEAR - 1);
+            history->hopeful |= (uint16_t)(near << quick[i]);
         }
     }
     return best;
@@ -192,10 +219,10 @@ static const struct k2_codec *choose_quick(struct k2_block_plan *plan)
 // BINS takes long to choose, so both forms are looked at now and then, and in between only the one
 // that paid.
 static const struct k2_codec *choose_bins(struct k2_block_plan *plan,
-                                          struct k2_block_history *history)
+                                          struct k2_block_history *history, size_t *bytes)
 {
-    uint32_t block = history->block_count++;
-    bool look = history->sorted_level ? block % 8 == 0 : block % 16 == 1;
+    bool look = looks_at_bins(history);
+    history->block_count++;
     size_t least = plan->count / 16; // bytes; smaller blocks are left alone
     if (plan->best_size < least || (!look && !history->bins_pay)) {
         return NULL;
@@ -218,7 +245,17 @@ static const struct k2_codec *choose_bins(struct k2_block_plan *plan,
     if (size > most) {
         return NULL;
     }
+    *bytes = size;
     return as_deltas < as_values ? &k2_codec_bins_delta : &k2_codec_bins_for;
+}
+
+static const struct k2_codec *choose(struct k2_block_plan *plan, struct k2_block_history *history,
+                                     size_t *size)
+{
+    const struct k2_codec *quick = choose_quick(plan, history);
+    const struct k2_codec *bins = choose_bins(plan, history, size);
+    *size = bins != NULL ? *size : plan->best_size;
+    return bins != NULL ? bins : quick;
 }
 
 void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
@@ -231,9 +268,20 @@ void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_
         encode_with(&k2_codec_const, &plan, entry, out);
         return;
     }
-    const struct k2_codec *quick = choose_quick(&plan);
-    const struct k2_codec *bins = choose_bins(&plan, history);
-    encode_with(bins != NULL ? bins : quick, &plan, entry, out);
+    size_t size;
+    encode_with(choose(&plan, history, &size), &plan, entry, out);
+}
+
+size_t k2_block_size(const int64_t *values, size_t value_count, struct k2_block_history *history)
+{
+    struct k2_block_plan plan;
+    size_t size = 0;
+    make_plan(&plan, values, value_count);
+    plan.root_tables = history->sorted_level;
+    if (plan.max_quotient > 0) {
+        (void)choose(&plan, history, &size);
+    }
+    return size;
 }
 
 bool k2_block_encode_as(uint8_t codec, bool sorted_level, const int64_t *values, size_t value_count,

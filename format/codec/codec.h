@@ -28,7 +28,10 @@ struct k2_block_history {
     bool
         sorted_level; // size counts: BINS is taken wherever it saves, else only where it saves much
     bool bins_pay, bins_are_deltas;
-    uint32_t block_count;
+    uint32_t block_count; // that were looked at for BINS
+    uint16_t hopeful;     // a bit for each codec that was not much worse than the best one when all
+                          // were tried last
+    uint32_t quick_count; // blocks that were looked at for the others
 };
 
 // Chooses the codec for `value_count` (1..1024) values that is within 2 % of the cheapest, appends
@@ -45,6 +48,9 @@ struct k2_block_entry {
 };
 void k2_block_encode(const int64_t *values, size_t value_count, struct k2_block_history *history,
                      struct k2_block_entry *entry, struct k2_buffer *out);
+
+// The bytes of the payload that k2_block_encode would append.
+size_t k2_block_size(const int64_t *values, size_t value_count, struct k2_block_history *history);
 
 // Decodes exactly `value_count` values into `values`, which has room for 64 more; what
 // stands behind `payload` changes nothing. K2_CORRUPT for bytes that no
