@@ -40,7 +40,6 @@ struct k2_commit {
 };
 
 enum { PROGRESS_CEILING_BYTES = 16 << 20 };
-static const size_t group_ceiling_bytes = (size_t)2 << 30;
 
 const char *k2_row_fate_reason(enum k2_row_fate fate)
 {
@@ -185,22 +184,32 @@ static enum k2_status mark_versions(struct part *part, struct k2_error *error)
 }
 
 // Leaves the new rows in `order`, and lists the conflicts in order of arrival.
-static void divide(struct part *part)
+static enum k2_status divide(struct part *part, struct k2_error *error)
 {
-    size_t rows = part->batch->row_count;
+    size_t rows = part->batch->row_count, conflicts = 0;
     for (size_t i = 0; i < rows; i++) {
+        part->duplicates += part->fates[i] == K2_ROW_DUPLICATE;
+        conflicts += part->fates[i] >= K2_ROW_CONFLICT;
+    }
+    bool all_new = part->duplicates == 0 && conflicts == 0;
+    for (size_t i = 0; i < rows && !all_new; i++) {
         uint32_t row = part->order[i];
         if (part->fates[row] == K2_ROW_NEW) {
             part->order[part->stored++] = row;
         }
     }
-    for (size_t i = 0; i < rows; i++) {
-        part->duplicates += part->fates[i] == K2_ROW_DUPLICATE;
+    part->stored = all_new ? rows : part->stored;
+    part->conflicts = k2_alloc(conflicts * sizeof *part->conflicts);
+    if (part->conflicts == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
+    }
+    for (size_t i = 0; i < rows && conflicts > 0; i++) {
         if (part->fates[i] >= K2_ROW_CONFLICT) {
             part->conflicts[part->conflict_count++] = (uint32_t)i;
         }
     }
     part->rejected += part->conflict_count;
+    return K2_OK;
 }
 
 enum k2_status k2_commit_add(struct k2_commit *commit, const struct k2_row_batch *batch,
@@ -225,10 +234,9 @@ enum k2_status k2_commit_add_from(struct k2_commit *commit, const struct k2_row_
     struct part *part = part_of(commit, table);
     assert(part->batch == NULL);
     part->batch = batch;
-    part->order = k2_alloc_zero(batch->row_count, sizeof *part->order);
+    part->order = k2_alloc(batch->row_count * sizeof *part->order);
     part->fates = k2_alloc_zero(batch->row_count, 1);
-    part->conflicts = k2_alloc_zero(batch->row_count, sizeof *part->conflicts);
-    if (part->order == NULL || part->fates == NULL || part->conflicts == NULL) {
+    if (part->order == NULL || part->fates == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "commit: out of memory");
     }
     enum k2_status status = k2_row_order(batch, part->order, error);
@@ -242,8 +250,10 @@ enum k2_status k2_commit_add_from(struct k2_commit *commit, const struct k2_row_
         k2_error_annotate(error, "table %s", table->schema->table);
         return status;
     }
-    divide(part);
-    status = mark_versions(part, error);
+    status = divide(part, error);
+    if (status == K2_OK) {
+        status = mark_versions(part, error);
+    }
     if (status != K2_OK) {
         return status;
     }
@@ -297,8 +307,6 @@ static enum k2_status write_parts(struct k2_commit *commit, struct k2_snapshot *
         .markers = markers,
         .marker_count = commit->progress_count,
     };
-    struct k2_buffer scratch;
-    k2_buffer_init(&scratch, group_ceiling_bytes);
     for (size_t i = 0; i < commit->part_count; i++) {
         info.part_count += commit->parts[i].stored > 0;
     }
@@ -314,18 +322,37 @@ static enum k2_status write_parts(struct k2_commit *commit, struct k2_snapshot *
             .order = part->order,
             .row_count = part->stored,
         };
-        status =
-            k2_publish_write(engine, &engine->tail, &rows, &info, &scratch, &part->group, error);
+        status = k2_publish_write(engine, &engine->tail, &rows, &info, &engine->group_memory,
+                                  &part->group, error);
         info.part++;
         info.marker_count = 0; // the first part has them
         snapshot->tables[snapshot->table_count].table_id = part->table->id;
         snapshot->tables[snapshot->table_count].hidden = (int64_t)part->versions.hidden;
         snapshot->tables[snapshot->table_count++].added = part->stored;
     }
-    k2_buffer_deinit(&scratch);
     *group_count = info.part_count;
     return status == K2_OK && info.part_count > 0 ? k2_tail_sync(engine, &engine->tail, error)
                                                   : status;
+}
+
+// Behind the last row of the instrument of row order[start]: steps that double, then halves.
+static size_t instrument_end(const struct part *part, size_t start)
+{
+    const struct k2_row_key *keys = part->batch->keys;
+    uint32_t instrument = keys[part->order[start]].instrument;
+    size_t step = 1, low = start + 1; // rows before `low` are of the instrument
+    while (low + step <= part->stored &&
+           keys[part->order[low + step - 1]].instrument == instrument) {
+        low += step;
+        step *= 2;
+    }
+    for (; step > 0; step /= 2) {
+        if (low + step <= part->stored &&
+            keys[part->order[low + step - 1]].instrument == instrument) {
+            low += step;
+        }
+    }
+    return low;
 }
 
 static enum k2_status index_members(struct k2_engine *engine, struct k2_store_txn *txn,
@@ -333,15 +360,11 @@ static enum k2_status index_members(struct k2_engine *engine, struct k2_store_tx
                                     uint64_t *added_count, struct k2_error *error)
 {
     enum k2_status status = K2_OK;
-    uint32_t before = 0;
-    for (size_t i = 0; i < part->stored && status == K2_OK; i++) {
+    for (size_t i = 0; i < part->stored && status == K2_OK; i = instrument_end(part, i)) {
         uint32_t instrument = part->batch->keys[part->order[i]].instrument;
-        if (instrument != before) {
-            bool added;
-            status = k2_member_add(engine, txn, part->table, instrument, snapshot, &added, error);
-            *added_count += added;
-            before = instrument;
-        }
+        bool added;
+        status = k2_member_add(engine, txn, part->table, instrument, snapshot, &added, error);
+        *added_count += added;
     }
     return status;
 }

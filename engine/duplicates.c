@@ -363,7 +363,7 @@ enum k2_status k2_duplicates_by_key(struct k2_engine *engine, const struct k2_ta
                                     struct k2_key_versions *versions, struct k2_error *error)
 {
     struct probe probe = {batch->schema, batch, order, fates, versions};
-    uint32_t *instruments = k2_alloc_zero(batch->row_count, sizeof *instruments);
+    uint32_t *instruments = k2_alloc(batch->row_count * sizeof *instruments);
     size_t instrument_count = 0;
     *versions = (struct k2_key_versions){.rule = rule};
     if (instruments == NULL) {

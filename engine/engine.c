@@ -446,6 +446,7 @@ void k2_engine_close(struct k2_engine *engine)
     k2_group_lists_destroy(engine->lists);
     k2_room_pool_destroy(engine->rooms);
     k2_store_close(engine->store);
+    k2_row_group_memory_deinit(&engine->group_memory);
     for (size_t i = 0; i < atomic_load(&engine->table_count); i++) {
         k2_schema_destroy((struct k2_schema *)(uintptr_t)engine->tables[i].schema);
         k2_free(engine->members[i].bits);

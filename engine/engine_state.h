@@ -62,6 +62,7 @@ struct k2_engine {
     uint64_t newest_segment;
     struct k2_snapshot newest; // as of the last commit of this handle
     struct k2_tail tail;
+    struct k2_row_group_memory group_memory;             // of groups for the tail
     uint32_t journal_sequence;                           // rows of `_log` that this run wrote
     uint32_t journal_instruments[K2_JOURNAL_KIND_COUNT]; // set at opening
     struct k2_instrument_map instruments;

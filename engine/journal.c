@@ -86,8 +86,6 @@ static enum k2_status write_group(struct k2_engine *engine, const struct k2_tabl
         .commit_time_ns = engine->newest.time_ns,
         .part_count = 1,
     };
-    struct k2_buffer scratch;
-    k2_buffer_init(&scratch, group_ceiling_bytes);
     uint32_t *order = k2_alloc_zero(batch->row_count, sizeof *order);
     enum k2_status status = order == NULL ? k2_fail(error, K2_NO_MEMORY, "log: out of memory")
                                           : k2_row_order(batch, order, error);
@@ -100,13 +98,13 @@ static enum k2_status write_group(struct k2_engine *engine, const struct k2_tabl
             .name_of = name_of,
             .name_context = engine,
         };
-        status = k2_publish_write(engine, &engine->tail, &rows, &info, &scratch, group, error);
+        status = k2_publish_write(engine, &engine->tail, &rows, &info, &engine->group_memory, group,
+                                  error);
     }
     if (status == K2_OK) {
         status = k2_tail_sync(engine, &engine->tail, error);
     }
     k2_free(order);
-    k2_buffer_deinit(&scratch);
     return status;
 }
 

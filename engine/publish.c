@@ -40,26 +40,27 @@ static void describe(const struct k2_row_batch *batch, const uint32_t *order, si
         .level = info->level,
     };
     group->place.time_min_ns = INT64_MAX;
+    bool all = row_count == batch->row_count; // then their order does not matter
     for (size_t i = 0; i < row_count; i++) {
-        int64_t time_ns = batch->keys[order[i]].time_ns;
+        int64_t time_ns = batch->keys[all ? i : order[i]].time_ns;
         if (time_ns < group->place.time_min_ns) {
             group->place.time_min_ns = time_ns;
         }
         if (time_ns > record->time_max_ns) {
             record->time_max_ns = time_ns;
         }
-        if (batch->commits != NULL) {
-            uint64_t commit = batch->commits[order[i]];
-            record->commit_min = commit < record->commit_min ? commit : record->commit_min;
-            record->commit_max = commit > record->commit_max ? commit : record->commit_max;
-        }
+    }
+    for (size_t i = 0; batch->commits != NULL && i < row_count; i++) {
+        uint64_t commit = batch->commits[order[i]];
+        record->commit_min = commit < record->commit_min ? commit : record->commit_min;
+        record->commit_max = commit > record->commit_max ? commit : record->commit_max;
     }
     describe_versions(batch, order, row_count, record);
 }
 
 enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
                                 const struct k2_publish_rows *rows, struct k2_row_group_info *info,
-                                struct k2_buffer *scratch, struct k2_new_group *group,
+                                struct k2_row_group_memory *memory, struct k2_new_group *group,
                                 struct k2_error *error)
 {
     enum k2_status status = k2_tail_open(engine, tail, error);
@@ -75,13 +76,11 @@ enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
     info->table_name = k2_slice_of(table->schema->table);
     info->run = engine->run;
     info->run_base = engine->run_base;
-    k2_buffer_clear(scratch);
-    status =
-        k2_row_group_encode(rows->batch, rows->order, rows->row_count, info,
-                            rows->name_of == NULL ? name_of : rows->name_of,
-                            rows->name_of == NULL ? engine : rows->name_context, scratch, error);
+    status = k2_row_group_write(memory, rows->batch, rows->order, rows->row_count, info,
+                                rows->name_of == NULL ? name_of : rows->name_of,
+                                rows->name_of == NULL ? engine : rows->name_context, error);
     if (status == K2_OK) {
-        status = k2_tail_write(engine, tail, k2_buffer_slice(scratch), error);
+        status = k2_tail_write(engine, tail, k2_buffer_slice(&memory->bytes), error);
     }
     if (status == K2_OK) {
         *group = (struct k2_new_group){
@@ -89,7 +88,8 @@ enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
             .place = {.table = table->id, .segment_id = info->segment_id, .offset = info->offset},
         };
         describe(rows->batch, rows->order, rows->row_count, info, group);
-        group->record.length_bytes = (uint32_t)scratch->size_bytes;
+        group->record.length_bytes = (uint32_t)memory->bytes.size_bytes;
+        k2_row_group_memory_trim(memory);
     }
     return status;
 }

@@ -24,13 +24,12 @@ struct k2_publish_rows {
 };
 
 // Encodes rows as one group and appends it to `tail`, which is opened if need be. `info` comes with
-// commit, part, level, markers and inputs; the rest is filled in. `scratch` is used for the bytes.
-// The group is not durable yet.
+// commit, part, level, markers and inputs; the rest is filled in. The group is not durable yet.
 K2_MUST_CHECK enum k2_status k2_publish_write(struct k2_engine *engine, struct k2_tail *tail,
                                               const struct k2_publish_rows *rows,
                                               struct k2_row_group_info *info,
-                                              struct k2_buffer *scratch, struct k2_new_group *group,
-                                              struct k2_error *error);
+                                              struct k2_row_group_memory *memory,
+                                              struct k2_new_group *group, struct k2_error *error);
 
 // Adds the group, or takes it out, with the figures of its table.
 K2_MUST_CHECK enum k2_status

@@ -10,7 +10,6 @@
 #include "engine/rewrite_inputs.h"
 #include "format/base/alloc.h"
 
-static const size_t group_ceiling_bytes = (size_t)2 << 30;
 enum { MARKER_CEILING_BYTES = 16 << 20 };
 
 // Merged rows, and how they are encoded: one after the other while the next ones are looked for, so
@@ -38,7 +37,7 @@ struct k2_rewrite {
     struct k2_version_place *elsewhere; // owned: groups that may replace rows of the inputs
     size_t elsewhere_count;
     uint64_t dropped;
-    struct k2_buffer scratch;
+    struct k2_row_group_memory memory;
     const struct k2_rewrite_options *options;
     // All progress markers: the files of the inputs, which have them, go away.
     struct k2_progress_marker *markers; // owned; they point into `marker_bytes`
@@ -201,7 +200,6 @@ enum k2_status k2_rewrite_open(struct k2_rewrite **rewrite, struct k2_engine *en
     self->engine = engine;
     self->table = table;
     self->output.rewritten = true;
-    k2_buffer_init(&self->scratch, group_ceiling_bytes);
     k2_buffer_init(&self->marker_bytes, MARKER_CEILING_BYTES);
     enum k2_status status = load(self, groups, group_count, error);
     for (size_t i = 0; i < self->plan.group_count; i++) {
@@ -236,7 +234,7 @@ void k2_rewrite_close(struct k2_rewrite *rewrite)
     k2_plan_close(&rewrite->plan);
     k2_rewrite_inputs_deinit(&rewrite->inputs);
     k2_buffer_deinit(&rewrite->marker_bytes);
-    k2_buffer_deinit(&rewrite->scratch);
+    k2_row_group_memory_deinit(&rewrite->memory);
     k2_free(rewrite->markers);
     k2_free(rewrite->groups);
     k2_free(rewrite->elsewhere);
@@ -286,7 +284,7 @@ static enum k2_status write_group(struct k2_rewrite *self, struct piece *piece, 
     };
     struct k2_new_group *group = &self->groups[self->group_count];
     enum k2_status status = k2_publish_write(self->engine, &self->output, &publish, &self->info,
-                                             &self->scratch, group, error);
+                                             &self->memory, group, error);
     if (status != K2_OK) {
         return status;
     }

@@ -4,7 +4,7 @@
 
 #include "format/base/alloc.h"
 
-int k2_row_key_compare(const struct k2_row_key *left, const struct k2_row_key *right)
+static inline int compare(const struct k2_row_key *left, const struct k2_row_key *right)
 {
     if (left->instrument != right->instrument) {
         return left->instrument < right->instrument ? -1 : 1;
@@ -16,6 +16,11 @@ int k2_row_key_compare(const struct k2_row_key *left, const struct k2_row_key *r
         return left->epoch < right->epoch ? -1 : 1;
     }
     return (left->sequence > right->sequence) - (left->sequence < right->sequence);
+}
+
+int k2_row_key_compare(const struct k2_row_key *left, const struct k2_row_key *right)
+{
+    return compare(left, right);
 }
 
 // Groups rows by instrument with a counting sort, which keeps their order: what is left to sort is
@@ -57,7 +62,7 @@ static size_t run_end(const struct k2_row_key *keys, const uint32_t *order, size
                       size_t count)
 {
     size_t end = start + 1;
-    while (end < count && k2_row_key_compare(&keys[order[end - 1]], &keys[order[end]]) <= 0) {
+    while (end < count && compare(&keys[order[end - 1]], &keys[order[end]]) <= 0) {
         end++;
     }
     return end;
@@ -69,8 +74,7 @@ static void merge(const struct k2_row_key *keys, const uint32_t *from, size_t st
     size_t left = start, right = middle;
     for (size_t i = start; i < end; i++) {
         bool take_left =
-            right >= end ||
-            (left < middle && k2_row_key_compare(&keys[from[left]], &keys[from[right]]) <= 0);
+            right >= end || (left < middle && compare(&keys[from[left]], &keys[from[right]]) <= 0);
         to[i] = take_left ? from[left++] : from[right++];
     }
 }
@@ -82,8 +86,7 @@ static void order_versions(const struct k2_row_batch *batch, uint32_t *order)
     for (size_t i = 1; versions && i < batch->row_count; i++) {
         uint32_t row = order[i];
         size_t place = i;
-        while (place > 0 &&
-               k2_row_key_compare(&batch->keys[order[place - 1]], &batch->keys[row]) == 0 &&
+        while (place > 0 && compare(&batch->keys[order[place - 1]], &batch->keys[row]) == 0 &&
                batch->commits[order[place - 1]] > batch->commits[row]) {
             order[place] = order[place - 1];
             place--;

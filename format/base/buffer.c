@@ -21,7 +21,7 @@ void k2_buffer_deinit(struct k2_buffer *buffer)
 void k2_buffer_clear(struct k2_buffer *buffer)
 {
     buffer->size_bytes = 0;
-    buffer->failed = false;
+    buffer->failed = buffer->limited = false;
 }
 
 static bool grow(struct k2_buffer *buffer, size_t needed_bytes)
@@ -45,12 +45,14 @@ static bool grow(struct k2_buffer *buffer, size_t needed_bytes)
 uint8_t *k2_buffer_extend(struct k2_buffer *buffer, size_t size_bytes)
 {
     if (buffer->failed || size_bytes > buffer->ceiling_bytes - buffer->size_bytes) {
+        buffer->limited = !buffer->failed || buffer->limited;
         buffer->failed = true;
         return NULL;
     }
     size_t needed = buffer->size_bytes + size_bytes;
     if ((needed > buffer->room_bytes || buffer->data == NULL) && !grow(buffer, needed)) {
         buffer->failed = true;
+        buffer->limited = false;
         return NULL;
     }
     uint8_t *place = buffer->data + buffer->size_bytes;
@@ -128,11 +130,13 @@ void k2_put_i64(struct k2_buffer *buffer, int64_t value)
 
 void k2_put_varint(struct k2_buffer *buffer, uint64_t value)
 {
-    while (value >= 0x80) {
-        k2_put_u8(buffer, (uint8_t)(value | 0x80));
-        value >>= 7;
+    uint8_t bytes[10];
+    size_t count = 0;
+    for (; value >= 0x80; value >>= 7) {
+        bytes[count++] = (uint8_t)(value | 0x80);
     }
-    k2_put_u8(buffer, (uint8_t)value);
+    bytes[count++] = (uint8_t)value;
+    k2_put_bytes(buffer, bytes, count);
 }
 
 void k2_put_padding(struct k2_buffer *buffer, size_t alignment_bytes)
@@ -164,7 +168,7 @@ enum k2_status k2_buffer_check(const struct k2_buffer *buffer, const char *what,
     if (!buffer->failed) {
         return K2_OK;
     }
-    if (buffer->ceiling_bytes - buffer->size_bytes < 4096) {
+    if (buffer->limited || buffer->ceiling_bytes - buffer->size_bytes < 4096) {
         return k2_fail(error, K2_LIMIT, "%s: more than %zu bytes", what, buffer->ceiling_bytes);
     }
     return k2_fail(error, K2_NO_MEMORY, "%s: out of memory at %zu bytes", what, buffer->size_bytes);

@@ -17,6 +17,7 @@ struct k2_buffer {
     size_t room_bytes; // allocated
     size_t ceiling_bytes;
     bool failed;
+    bool limited; // it failed for want of room below the ceiling
 };
 
 // Allocates nothing yet. A zeroed struct is a buffer whose ceiling is 0, and may be deinited.

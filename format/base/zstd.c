@@ -17,7 +17,7 @@ enum {
     LITERAL_CODING = ZSTD_c_experimentalParam5, // 1: always
 };
 
-bool k2_zstd_append(struct k2_buffer *out, struct k2_slice bytes)
+bool k2_zstd_append(struct k2_buffer *out, struct k2_slice bytes, bool fast)
 {
     if (bytes.size_bytes < LEAST_BYTES || out->failed) {
         return false;
@@ -29,7 +29,8 @@ bool k2_zstd_append(struct k2_buffer *out, struct k2_slice bytes)
         out->failed = false; // nothing was put: the caller goes on without
         return false;
     }
-    size_t size = ZSTD_compress(place, most, bytes.data, bytes.size_bytes, LEVEL);
+    size_t size =
+        ZSTD_compress(place, most, bytes.data, bytes.size_bytes, fast ? FAST_LEVEL : LEVEL);
     out->size_bytes = ZSTD_isError(size) ? before : before + size;
     return !ZSTD_isError(size);
 }

@@ -287,26 +287,27 @@ void k2_integer_chunk_encode(const struct k2_integer_source *source, unsigned fl
     }
 }
 
-bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source,
-                                      struct k2_buffer *scratch)
+bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source)
 {
-    struct k2_integer_source plain = *source;
-    const struct k2_integer_source *const both[] = {source, &plain};
-    size_t sizes[2];
+    int64_t values[K2_BLOCK_ROWS];
+    uint8_t validity[K2_BLOCK_ROWS];
+    uint8_t *valid = source->has_nulls ? validity : NULL;
     size_t first = (source->row_count - 1) / K2_BLOCK_ROWS / 2 * K2_BLOCK_ROWS;
     size_t rest = source->row_count - first;
-    plain.reference = NULL;
+    size_t row_count = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
+    size_t sizes[2];
+    source->fill(source->context, first, row_count, values, valid);
     for (size_t i = 0; i < 2; i++) {
-        struct chunk_encoder encoder;
-        k2_buffer_clear(scratch);
-        encoder.payload = scratch;
-        encoder.divisor_count = 0;
-        encoder.history = (struct k2_block_history){.sorted_level = source->sorted_level};
-        encode_block(&encoder, &encoder.blocks[0], both[i], first,
-                     rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS);
-        sizes[i] = scratch->size_bytes;
+        struct k2_block_history history = {.sorted_level = source->sorted_level};
+        if (i == 1) {
+            subtract(source, first, row_count, values);
+        }
+        if (valid != NULL) {
+            fill_nulls(values, valid, row_count);
+        }
+        sizes[i] = k2_block_size(values, row_count, &history);
     }
-    return sizes[0] + sizes[1] / 32 < sizes[1];
+    return sizes[1] + sizes[0] / 32 < sizes[0];
 }
 
 // Reading

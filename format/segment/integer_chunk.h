@@ -24,9 +24,8 @@ struct k2_integer_source {
 };
 
 // True when the values less source->reference, which is not NULL, take clearly fewer bytes; judged
-// by the block in the middle. `scratch` is cleared.
-bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source,
-                                      struct k2_buffer *scratch);
+// by the block in the middle.
+bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source);
 
 // Appends the chunk to `out`. `flags` of K2_CHUNK_HAS_*: statistics wanted; they are left out
 // where the chunk is too short for them. `scratch` is cleared. `*stats` may be NULL.

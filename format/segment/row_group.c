@@ -16,18 +16,20 @@ enum {
     DIFFERENCE_ROWS = 64, // fewer rows are not worth another column
 };
 static const size_t GROUP_CEILING_BYTES = (size_t)2 << 30; // lengths and offsets are u32
+static const size_t KEPT_BYTES = (size_t)4 << 20;
 
 struct group_encoder {
     const struct k2_row_batch *batch;
     const uint32_t *order;
+    const struct k2_row_key *keys; // in that order
     size_t row_count;
     const struct k2_row_group_info *info;
     bool sorted_level; // written by a rewrite: size counts more than speed
     bool has_ops, has_untils;
     struct k2_buffer *out;
-    size_t start;             // of the group in `out`
-    struct k2_buffer entries; // column entries, then markers, inputs, table name
-    struct k2_buffer scratch;
+    size_t start;              // of the group in `out`
+    struct k2_buffer *entries; // column entries, then markers, inputs, table name
+    struct k2_buffer *scratch;
     uint16_t column_count;
     uint32_t marker_bytes;
     uint32_t directory_entries, directory_bytes, directory_raw_bytes;
@@ -59,7 +61,7 @@ static void fill_times(const void *context, size_t first_row, size_t row_count, 
     const struct column_source *self = context;
     (void)valid;
     for (size_t i = 0; i < row_count; i++) {
-        values[i] = self->encoder->batch->keys[self->encoder->order[first_row + i]].time_ns;
+        values[i] = self->encoder->keys[first_row + i].time_ns;
     }
 }
 
@@ -69,7 +71,7 @@ static void fill_epochs(const void *context, size_t first_row, size_t row_count,
     const struct column_source *self = context;
     (void)valid;
     for (size_t i = 0; i < row_count; i++) {
-        values[i] = self->encoder->batch->keys[self->encoder->order[first_row + i]].epoch;
+        values[i] = self->encoder->keys[first_row + i].epoch;
     }
 }
 
@@ -79,7 +81,7 @@ static void fill_sequences(const void *context, size_t first_row, size_t row_cou
     const struct column_source *self = context;
     (void)valid;
     for (size_t i = 0; i < row_count; i++) {
-        values[i] = self->encoder->batch->keys[self->encoder->order[first_row + i]].sequence;
+        values[i] = self->encoder->keys[first_row + i].sequence;
     }
 }
 
@@ -133,7 +135,7 @@ static void put_column_entry(struct group_encoder *encoder, const struct k2_colu
                              uint8_t encoding, uint16_t reference, size_t begin,
                              const struct k2_column_stats *stats)
 {
-    struct k2_buffer *entries = &encoder->entries;
+    struct k2_buffer *entries = encoder->entries;
     bool all_null = encoding == K2_ENCODING_ALL_NULL;
     bool has_range = stats->has_range && column->kind != K2_KIND_FLOAT64;
     k2_int128 sum = has_range ? stats->sum : 0;
@@ -168,7 +170,7 @@ static void encode_integers(struct group_encoder *encoder, const struct k2_colum
 {
     struct k2_column_stats stats;
     size_t begin = begin_chunk(encoder);
-    k2_integer_chunk_encode(source, flags, &encoder->scratch, encoder->out, &stats);
+    k2_integer_chunk_encode(source, flags, encoder->scratch, encoder->out, &stats);
     uint8_t encoding = reference == 0     ? K2_ENCODING_INTEGERS
                        : source->ordinals ? K2_ENCODING_ORDINALS
                                           : K2_ENCODING_DIFFERENCES;
@@ -228,7 +230,7 @@ static void encode_values(struct group_encoder *encoder, size_t index, bool has_
         &reference,  false};
     uint16_t reference_id = 0;
     if (!find_reference(encoder, index, &reference_context, &reference, &reference_id) ||
-        !k2_integer_chunk_difference_pays(&source, &encoder->scratch)) {
+        !k2_integer_chunk_difference_pays(&source)) {
         source.reference = NULL;
         reference_id = 0;
     }
@@ -255,7 +257,7 @@ static enum k2_status encode_column(struct group_encoder *encoder, size_t index,
     size_t begin = begin_chunk(encoder);
     uint8_t encoding;
     enum k2_status status =
-        k2_text_chunk_encode(&source, &encoder->scratch, encoder->out, &encoding, error);
+        k2_text_chunk_encode(&source, encoder->scratch, encoder->out, &encoding, error);
     if (status == K2_OK) {
         put_column_entry(encoder, column, encoding, 0, begin, &stats);
     } else {
@@ -291,8 +293,7 @@ static void encode_keys(struct group_encoder *encoder)
     sequences.reference = &times;
     sequences.ordinals = true;
     uint16_t reference_id = columns[K2_TIMESTAMP].id;
-    if (encoder->row_count < DIFFERENCE_ROWS ||
-        !k2_integer_chunk_difference_pays(&sequences, &encoder->scratch)) {
+    if (encoder->row_count < DIFFERENCE_ROWS || !k2_integer_chunk_difference_pays(&sequences)) {
         sequences.reference = NULL;
         reference_id = 0;
     }
@@ -332,11 +333,11 @@ static enum k2_status encode_directory(struct group_encoder *encoder,
                                        k2_name_of_instrument *name_of, void *name_context,
                                        struct k2_error *error)
 {
-    struct k2_buffer *raw = &encoder->scratch;
+    struct k2_buffer *raw = encoder->scratch;
     k2_buffer_clear(raw);
     enum k2_status status =
-        k2_symbol_directory_encode(encoder->batch, encoder->order, encoder->row_count, name_of,
-                                   name_context, raw, &encoder->directory_entries, error);
+        k2_symbol_directory_encode(encoder->keys, encoder->row_count, name_of, name_context, raw,
+                                   &encoder->directory_entries, error);
     if (status == K2_OK) {
         status = k2_buffer_check(raw, "symbol directory", error);
     }
@@ -344,7 +345,7 @@ static enum k2_status encode_directory(struct group_encoder *encoder,
         return status;
     }
     size_t begin = encoder->out->size_bytes;
-    if (!k2_zstd_append(encoder->out, k2_buffer_slice(raw))) {
+    if (!k2_zstd_append(encoder->out, k2_buffer_slice(raw), !encoder->sorted_level)) {
         k2_put_bytes(encoder->out, raw->data, raw->size_bytes);
     }
     encoder->directory_raw_bytes = (uint32_t)raw->size_bytes;
@@ -409,10 +410,10 @@ static void put_header(struct k2_buffer *head, const struct group_encoder *encod
 static enum k2_status finish_head(struct group_encoder *encoder, size_t head_bytes,
                                   struct k2_error *error)
 {
-    struct k2_buffer *head = &encoder->scratch;
+    struct k2_buffer *head = encoder->scratch;
     k2_buffer_clear(head);
     put_header(head, encoder, head_bytes, encoder->out->size_bytes - encoder->start);
-    k2_put_bytes(head, encoder->entries.data, encoder->entries.size_bytes);
+    k2_put_bytes(head, encoder->entries->data, encoder->entries->size_bytes);
     put_tail_of_head(head, encoder->info, &encoder->marker_bytes);
     enum k2_status status = k2_buffer_check(head, "head of a row group", error);
     if (status != K2_OK) {
@@ -446,17 +447,36 @@ static void find_versions(struct group_encoder *encoder)
     }
 }
 
+// The keys are needed several times, so they are brought into their order once.
+static enum k2_status sort_keys(struct k2_row_group_memory *memory,
+                                const struct k2_row_batch *batch, const uint32_t *order,
+                                size_t row_count, struct k2_error *error)
+{
+    if (row_count > memory->key_room) {
+        k2_free(memory->keys);
+        memory->keys = k2_alloc(row_count * sizeof *memory->keys);
+        memory->key_room = memory->keys == NULL ? 0 : row_count;
+    }
+    if (memory->keys == NULL) {
+        return k2_fail(error, K2_NO_MEMORY, "row group of %zu rows: out of memory", row_count);
+    }
+    for (size_t i = 0; i < row_count; i++) {
+        memory->keys[i] = batch->keys[order[i]];
+    }
+    return K2_OK;
+}
+
 static enum k2_status encode_group(struct group_encoder *encoder, k2_name_of_instrument *name_of,
                                    void *name_context, struct k2_error *error)
 {
     struct k2_buffer *out = encoder->out;
-    put_tail_of_head(&encoder->scratch, encoder->info, &encoder->marker_bytes);
-    enum k2_status status = k2_buffer_check(&encoder->scratch, "progress of a row group", error);
+    put_tail_of_head(encoder->scratch, encoder->info, &encoder->marker_bytes);
+    enum k2_status status = k2_buffer_check(encoder->scratch, "progress of a row group", error);
     if (status != K2_OK) {
         return status;
     }
     size_t head_bytes = K2_GROUP_HEADER_BYTES + chunk_count(encoder) * K2_COLUMN_ENTRY_BYTES +
-                        encoder->scratch.size_bytes;
+                        encoder->scratch->size_bytes;
     k2_put_zeros(out, head_bytes);
     status = encode_directory(encoder, name_of, name_context, error);
     if (status == K2_OK) {
@@ -469,7 +489,7 @@ static enum k2_status encode_group(struct group_encoder *encoder, k2_name_of_ins
     k2_put_zeros(out, (K2_SEGMENT_ALIGNMENT - used % K2_SEGMENT_ALIGNMENT) % K2_SEGMENT_ALIGNMENT);
     status = k2_buffer_check(out, "row group", error);
     if (status == K2_OK) {
-        status = k2_buffer_check(&encoder->entries, "row group", error);
+        status = k2_buffer_check(encoder->entries, "row group", error);
     }
     if (status == K2_OK && out->size_bytes - encoder->start > GROUP_CEILING_BYTES) {
         status = k2_fail(error, K2_LIMIT, "row group of %zu bytes, the most are %zu",
@@ -478,10 +498,27 @@ static enum k2_status encode_group(struct group_encoder *encoder, k2_name_of_ins
     return status == K2_OK ? finish_head(encoder, head_bytes, error) : status;
 }
 
-enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint32_t *order,
-                                   size_t row_count, const struct k2_row_group_info *info,
-                                   k2_name_of_instrument *name_of, void *name_context,
-                                   struct k2_buffer *out, struct k2_error *error)
+void k2_row_group_memory_deinit(struct k2_row_group_memory *memory)
+{
+    k2_buffer_deinit(&memory->bytes);
+    k2_buffer_deinit(&memory->entries);
+    k2_buffer_deinit(&memory->scratch);
+    k2_free(memory->keys);
+    *memory = (struct k2_row_group_memory){0};
+}
+
+void k2_row_group_memory_trim(struct k2_row_group_memory *memory)
+{
+    if (memory->bytes.room_bytes > KEPT_BYTES || memory->scratch.room_bytes > KEPT_BYTES) {
+        k2_row_group_memory_deinit(memory);
+    }
+}
+
+// Appends the group to `out`.
+static enum k2_status encode(struct k2_row_group_memory *memory, const struct k2_row_batch *batch,
+                             const uint32_t *order, size_t row_count,
+                             const struct k2_row_group_info *info, k2_name_of_instrument *name_of,
+                             void *name_context, struct k2_buffer *out, struct k2_error *error)
 {
     assert(row_count >= 1 && row_count <= K2_GROUP_ROWS);
     assert(info->offset % K2_SEGMENT_ALIGNMENT == 0);
@@ -492,17 +529,46 @@ enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint3
                                     .info = info,
                                     .sorted_level = k2_level_is_sorted(info->level),
                                     .out = out,
-                                    .start = out->size_bytes};
+                                    .start = out->size_bytes,
+                                    .entries = &memory->entries,
+                                    .scratch = &memory->scratch};
+    memory->entries.ceiling_bytes = memory->scratch.ceiling_bytes = GROUP_CEILING_BYTES;
+    k2_buffer_clear(&memory->entries);
+    k2_buffer_clear(&memory->scratch);
     find_versions(&encoder);
-    k2_buffer_init(&encoder.entries, GROUP_CEILING_BYTES);
-    k2_buffer_init(&encoder.scratch, GROUP_CEILING_BYTES);
-    enum k2_status status = encode_group(&encoder, name_of, name_context, error);
-    k2_buffer_deinit(&encoder.entries);
-    k2_buffer_deinit(&encoder.scratch);
+    enum k2_status status = sort_keys(memory, batch, order, row_count, error);
+    if (status == K2_OK) {
+        encoder.keys = memory->keys;
+        status = encode_group(&encoder, name_of, name_context, error);
+    }
     if (status != K2_OK) {
         out->size_bytes = encoder.start; // as if nothing had been put
         k2_error_annotate(error, "table %.*s", (int)info->table_name.size_bytes,
                           (const char *)info->table_name.data);
     }
+    return status;
+}
+
+enum k2_status k2_row_group_write(struct k2_row_group_memory *memory,
+                                  const struct k2_row_batch *batch, const uint32_t *order,
+                                  size_t row_count, const struct k2_row_group_info *info,
+                                  k2_name_of_instrument *name_of, void *name_context,
+                                  struct k2_error *error)
+{
+    memory->bytes.ceiling_bytes = GROUP_CEILING_BYTES;
+    k2_buffer_clear(&memory->bytes);
+    return encode(memory, batch, order, row_count, info, name_of, name_context, &memory->bytes,
+                  error);
+}
+
+enum k2_status k2_row_group_encode(const struct k2_row_batch *batch, const uint32_t *order,
+                                   size_t row_count, const struct k2_row_group_info *info,
+                                   k2_name_of_instrument *name_of, void *name_context,
+                                   struct k2_buffer *out, struct k2_error *error)
+{
+    struct k2_row_group_memory memory = {0};
+    enum k2_status status =
+        encode(&memory, batch, order, row_count, info, name_of, name_context, out, error);
+    k2_row_group_memory_deinit(&memory);
     return status;
 }

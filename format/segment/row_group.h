@@ -72,6 +72,24 @@ K2_MUST_CHECK enum k2_status k2_row_group_encode(const struct k2_row_batch *batc
                                                  k2_name_of_instrument *name_of, void *name_context,
                                                  struct k2_buffer *out, struct k2_error *error);
 
+// What encoding works with, kept from one group to the next one. Zeroed is empty; belongs to one
+// thread at a time.
+struct k2_row_group_memory {
+    struct k2_buffer bytes; // the group, of k2_row_group_write
+    struct k2_buffer entries, scratch;
+    struct k2_row_key *keys;
+    size_t key_room;
+};
+void k2_row_group_memory_deinit(struct k2_row_group_memory *memory);
+// Gives back what only a group of uncommon size needs.
+void k2_row_group_memory_trim(struct k2_row_group_memory *memory);
+
+// Like encode, but the group becomes all of memory->bytes, whatever was there.
+K2_MUST_CHECK enum k2_status
+k2_row_group_write(struct k2_row_group_memory *memory, const struct k2_row_batch *batch,
+                   const uint32_t *order, size_t row_count, const struct k2_row_group_info *info,
+                   k2_name_of_instrument *name_of, void *name_context, struct k2_error *error);
+
 // The first K2_SEGMENT_ALIGNMENT bytes of a segment file: magic, version, feature bits, store and
 // segment id. The check fails with K2_CORRUPT, or with K2_BAD_REQUEST for an intact file of a newer
 // format.

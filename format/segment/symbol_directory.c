@@ -49,20 +49,20 @@ static void put_entry(struct k2_buffer *out, const struct k2_directory_entry *en
     k2_put_bytes(out, entry->symbol.data, entry->symbol.size_bytes);
 }
 
-enum k2_status k2_symbol_directory_encode(const struct k2_row_batch *batch, const uint32_t *order,
-                                          size_t row_count, k2_name_of_instrument *name_of,
-                                          void *name_context, struct k2_buffer *out,
-                                          uint32_t *entry_count, struct k2_error *error)
+enum k2_status k2_symbol_directory_encode(const struct k2_row_key *keys, size_t row_count,
+                                          k2_name_of_instrument *name_of, void *name_context,
+                                          struct k2_buffer *out, uint32_t *entry_count,
+                                          struct k2_error *error)
 {
     struct k2_directory_entry previous = {0};
     size_t row = 0;
     *entry_count = 0;
     while (row < row_count) {
         struct k2_directory_entry entry;
-        begin_entry(&entry, &batch->keys[order[row]], row);
+        begin_entry(&entry, &keys[row], row);
         assert(row == 0 || entry.instrument > previous.instrument);
-        for (; row < row_count && batch->keys[order[row]].instrument == entry.instrument; row++) {
-            const struct k2_row_key *key = &batch->keys[order[row]];
+        for (; row < row_count && keys[row].instrument == entry.instrument; row++) {
+            const struct k2_row_key *key = &keys[row];
             widen(key->time_ns, &entry.time_min_ns, &entry.time_max_ns);
             widen(key->epoch, &entry.epoch_min, &entry.epoch_max);
             widen(key->sequence, &entry.sequence_min, &entry.sequence_max);

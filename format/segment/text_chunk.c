@@ -86,9 +86,27 @@ static bool same_place(struct k2_slice left, struct k2_slice right)
     return left.data == right.data && left.size_bytes == right.size_bytes;
 }
 
+// Are all rows of the batch wanted, and one text that they share?
+static bool is_uniform(const struct k2_text_source *source)
+{
+    const struct k2_batch_column *column = &source->batch->columns[source->column];
+    bool same = source->row_count == source->batch->row_count && !source->has_nulls;
+    for (size_t i = 1; same && i < source->row_count; i++) { // they stand in any order
+        same = column->texts[i].offset == column->texts[0].offset &&
+               column->texts[i].size_bytes == column->texts[0].size_bytes;
+    }
+    return same;
+}
+
 // False as soon as too many texts are distinct for a dictionary to pay.
 static bool fill_dictionary(struct dictionary *dictionary, const struct k2_text_source *source)
 {
+    if (is_uniform(source)) {
+        bool valid;
+        (void)code_of(dictionary, text_of(source, 0, &valid));
+        memset(dictionary->codes, 0, source->row_count * sizeof *dictionary->codes);
+        return dictionary->text_bytes + 10 <= K2_DICTIONARY_RAW_BYTES_MAX;
+    }
     bool always = kind_of(source) == K2_KIND_SYMBOLIC;
     struct k2_slice last = {0};
     bool has_last = false;
@@ -144,7 +162,7 @@ static void put_dictionary(const struct dictionary *dictionary, const struct k2_
     k2_put_u32(out, 0); // the stored size, below
     k2_put_u32(out, (uint32_t)scratch->size_bytes);
     size_t begin = out->size_bytes;
-    if (!k2_zstd_append(out, k2_buffer_slice(scratch))) {
+    if (!k2_zstd_append(out, k2_buffer_slice(scratch), false)) {
         k2_put_bytes(out, scratch->data, scratch->size_bytes);
     }
     k2_buffer_patch_u32(out, header + K2_DICTIONARY_AT_BYTES, (uint32_t)(out->size_bytes - begin));
@@ -202,7 +220,7 @@ static void put_texts(const struct k2_text_source *source, struct k2_buffer *scr
         k2_buffer_patch_u32(out, entry + K2_TEXTS_AT_RAW_BYTES, (uint32_t)scratch->size_bytes);
         bool try = kind_of(source) != K2_KIND_UUID && // random bytes
                    scratch->size_bytes <= K2_TEXTS_RAW_BYTES_MAX;
-        if (!try || !k2_zstd_append(out, k2_buffer_slice(scratch))) {
+        if (!try || !k2_zstd_append(out, k2_buffer_slice(scratch), false)) {
             k2_put_bytes(out, scratch->data, scratch->size_bytes);
         }
     }
