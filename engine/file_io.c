@@ -62,6 +62,11 @@ enum k2_status k2_file_write(int file, struct k2_slice bytes, uint64_t offset,
     return K2_OK;
 }
 
+bool k2_file_reserve(int file, uint64_t offset, uint64_t size_bytes)
+{
+    return fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size_bytes) == 0;
+}
+
 enum k2_status k2_file_sync(int file, struct k2_error *error)
 {
     int refused = k2_file_ask_hook(K2_FILE_SYNC);

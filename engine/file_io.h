@@ -32,6 +32,10 @@ int k2_file_ask_hook(enum k2_file_operation operation);
 K2_MUST_CHECK enum k2_status k2_file_create(const char *path, int *file, struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_file_write(int file, struct k2_slice bytes, uint64_t offset,
                                            struct k2_error *error);
+// Room on the disk for bytes that will be written at `offset`, behind the file's end, which stays
+// where it is: so that a sync finds it given already. False if it can not be had: that is no
+// failure, and a write may still find room.
+bool k2_file_reserve(int file, uint64_t offset, uint64_t size_bytes);
 K2_MUST_CHECK enum k2_status k2_file_sync(int file, struct k2_error *error); // data and length
 K2_MUST_CHECK enum k2_status k2_file_rename(const char *from, const char *to,
                                             struct k2_error *error);

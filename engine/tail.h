@@ -20,6 +20,7 @@ struct k2_tail {
     uint64_t segment_id;
     uint64_t committed_bytes; // what the index knows
     uint64_t written_bytes;   // where the next group begins
+    uint64_t reserved_bytes;  // up to where the disk has given room
     uint32_t group_count;     // committed, less those that a rewrite has replaced
     uint64_t live_bytes;      // of those groups
     bool rewritten;           // it takes a rewrite, no commits
