@@ -200,6 +200,11 @@ struct k2_instrument_name k2_instrument_name_of(struct k2_engine *engine, uint32
     return engine->instruments.names[instrument];
 }
 
+bool k2_instrument_is_given(const struct k2_engine *engine, uint32_t instrument)
+{
+    return instrument > 0 && instrument <= engine->instruments.newest_id;
+}
+
 enum k2_status k2_instruments_store(struct k2_engine *engine, struct k2_store_txn *txn,
                                     struct k2_error *error)
 {

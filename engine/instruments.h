@@ -20,6 +20,9 @@ K2_MUST_CHECK enum k2_status k2_instrument_intern(struct k2_engine *engine,
                                                   struct k2_slice exchange, struct k2_slice symbol,
                                                   uint32_t *instrument, struct k2_error *error);
 
+// Was this id given? Write handles only.
+bool k2_instrument_is_given(const struct k2_engine *engine, uint32_t instrument);
+
 // The names of an interned id; borrowed from the engine. Write handles only.
 struct k2_instrument_name k2_instrument_name_of(struct k2_engine *engine, uint32_t instrument);
 

@@ -350,6 +350,35 @@ K2_API K2_MUST_CHECK enum k2_status k2_appender_text(struct k2_appender *appende
                                                      const char *text, size_t size_bytes,
                                                      struct k2_error *error);
 
+// The number of an instrument for k2_appender_rows, valid until the appender is closed. K2_REJECTED
+// as for k2_appender_row.
+K2_API K2_MUST_CHECK enum k2_status k2_appender_instrument(struct k2_appender *appender,
+                                                           const char *exchange, const char *symbol,
+                                                           uint32_t *instrument,
+                                                           struct k2_error *error);
+
+// Arrays of k2_rows.row_count items: what a program has in columns needs no call for each row.
+struct k2_column_values {
+    size_t column;               // of k2_appender_column
+    const int64_t *values;       // of a column that takes values, else NULL
+    const struct k2_text *texts; // of a column that takes texts, else NULL
+    const uint8_t *valid;        // 0: null; NULL: no row is null
+};
+struct k2_rows {
+    size_t size_bytes; // sizeof(struct k2_rows)
+    size_t row_count;
+    const uint32_t *instruments; // of k2_appender_instrument
+    const int64_t *times_ns;
+    const int64_t *epochs; // NULL: all 0
+    const int64_t *sequences;
+    const struct k2_column_values *columns; // the others hold their defaults, else null
+    size_t column_count;
+};
+// Adds rows, in any order: all, or none if it fails. As k2_appender_row and k2_appender_value for
+// each; K2_LIMIT: with those that wait already they are more than 65,536. Everything is copied.
+K2_API K2_MUST_CHECK enum k2_status
+k2_appender_rows(struct k2_appender *appender, const struct k2_rows *rows, struct k2_error *error);
+
 struct k2_commit_result {
     uint64_t snapshot; // the new state, or the newest one when nothing was stored
     size_t stored;
@@ -357,7 +386,7 @@ struct k2_commit_result {
         duplicates;   // they change nothing: the same key and content, or a newer version, is there
     size_t conflicts; // rejected: what the table does with a second row of a key (k2 policy), or a
                       // deletion of what is not there
-    // Which rows those are, counted from 0 in the order of k2_appender_row; valid until the next
+    // Which rows those are, counted from 0 in the order they were added; valid until the next
     // call with the appender.
     const uint32_t *conflict_rows;
 };

@@ -114,63 +114,75 @@ static enum k2_status check_column(const struct k2_appender *appender, size_t co
         return k2_fail(error, K2_BAD_REQUEST, "append: column %s is of kind %s",
                        schema->columns[column].name, k2_kind_name(schema->columns[column].kind));
     }
-    if (appender->batch->row_count == 0) {
+    return K2_OK;
+}
+
+static enum k2_status check_cell(const struct k2_appender *appender, size_t column, bool is_fixed,
+                                 struct k2_error *error)
+{
+    enum k2_status status = check_column(appender, column, is_fixed, error);
+    if (status == K2_OK && appender->batch->row_count == 0) {
         return k2_fail(error, K2_BAD_REQUEST, "append: no row was begun");
     }
-    return K2_OK;
+    return status;
+}
+
+static void find_limits(enum k2_kind kind, int64_t *least, int64_t *most)
+{
+    static const struct {
+        int64_t least, most;
+    } limits[] = {
+        [K2_KIND_INT8] = {INT8_MIN, INT8_MAX},
+        [K2_KIND_INT16] = {INT16_MIN, INT16_MAX},
+        [K2_KIND_INT32] = {INT32_MIN, INT32_MAX},
+        [K2_KIND_DECIMAL64] = {-999999999999999999, 999999999999999999},
+        [K2_KIND_BOOL] = {0, 1},
+    };
+    bool limited = (size_t)kind < sizeof limits / sizeof limits[0] && limits[kind].most > 0;
+    *least = limited ? limits[kind].least : INT64_MIN;
+    *most = limited ? limits[kind].most : INT64_MAX;
 }
 
 static bool value_fits(enum k2_kind kind, int64_t value)
 {
-    static const int64_t decimal_limit = 1000000000000000000;
-    switch (kind) {
-    case K2_KIND_INT8:
-        return value >= INT8_MIN && value <= INT8_MAX;
-    case K2_KIND_INT16:
-        return value >= INT16_MIN && value <= INT16_MAX;
-    case K2_KIND_INT32:
-        return value >= INT32_MIN && value <= INT32_MAX;
-    case K2_KIND_DECIMAL64:
-        return value > -decimal_limit && value < decimal_limit;
-    case K2_KIND_BOOL:
-        return value == 0 || value == 1;
-    default:
-        return true;
-    }
+    int64_t least, most;
+    find_limits(kind, &least, &most);
+    return least <= value && value <= most;
+}
+
+static enum k2_status refuse_value(const struct k2_column *column, int64_t value,
+                                   struct k2_error *error)
+{
+    return k2_fail(error, K2_REJECTED, "append: column %s: %lld is no %s", column->name,
+                   (long long)value, k2_kind_name(column->kind));
 }
 
 enum k2_status k2_appender_value(struct k2_appender *appender, size_t column, int64_t value,
                                  struct k2_error *error)
 {
-    enum k2_status status = check_column(appender, column, true, error);
+    enum k2_status status = check_cell(appender, column, true, error);
     if (status != K2_OK) {
         return status;
     }
     const struct k2_column *target = &appender->table->schema->columns[column];
     if (!value_fits(target->kind, value)) {
-        return k2_fail(error, K2_REJECTED, "append: column %s: %lld is no %s", target->name,
-                       (long long)value, k2_kind_name(target->kind));
+        return refuse_value(target, value, error);
     }
     k2_row_batch_set_value(appender->batch, appender->batch->row_count - 1, column, value);
     return K2_OK;
 }
 
-enum k2_status k2_appender_text(struct k2_appender *appender, size_t column, const char *text,
-                                size_t size_bytes, struct k2_error *error)
+static enum k2_status set_text(struct k2_appender *appender, size_t row, size_t column,
+                               struct k2_slice bytes, struct k2_error *error)
 {
-    enum k2_status status = check_column(appender, column, false, error);
-    if (status != K2_OK) {
-        return status;
-    }
     const struct k2_column *target = &appender->table->schema->columns[column];
-    struct k2_slice bytes = {(const uint8_t *)text, size_bytes};
-    if (size_bytes > TEXT_CEILING_BYTES) {
+    if (bytes.size_bytes > TEXT_CEILING_BYTES) {
         return k2_fail(error, K2_REJECTED, "append: column %s: %zu bytes; at most %d are possible",
-                       target->name, size_bytes, TEXT_CEILING_BYTES);
+                       target->name, bytes.size_bytes, TEXT_CEILING_BYTES);
     }
-    if (target->kind == K2_KIND_UUID && size_bytes != UUID_BYTES) {
+    if (target->kind == K2_KIND_UUID && bytes.size_bytes != UUID_BYTES) {
         return k2_fail(error, K2_REJECTED, "append: column %s: a uuid has 16 bytes, not %zu",
-                       target->name, size_bytes);
+                       target->name, bytes.size_bytes);
     }
     if (target->kind == K2_KIND_JSON) {
         k2_buffer_clear(&appender->json);
@@ -183,8 +195,138 @@ enum k2_status k2_appender_text(struct k2_appender *appender, size_t column, con
     } else if (target->kind != K2_KIND_UUID && !k2_utf8_is_valid(bytes)) {
         return k2_fail(error, K2_REJECTED, "append: column %s: not UTF-8 text", target->name);
     }
-    return k2_row_batch_set_text(appender->batch, appender->batch->row_count - 1, column, bytes,
-                                 error);
+    return k2_row_batch_set_text(appender->batch, row, column, bytes, error);
+}
+
+enum k2_status k2_appender_text(struct k2_appender *appender, size_t column, const char *text,
+                                size_t size_bytes, struct k2_error *error)
+{
+    enum k2_status status = check_cell(appender, column, false, error);
+    const struct k2_slice bytes = {(const uint8_t *)text, size_bytes};
+    return status == K2_OK
+               ? set_text(appender, appender->batch->row_count - 1, column, bytes, error)
+               : status;
+}
+
+// ---- many rows ----------------------------------------------------------------------------------
+
+enum k2_status k2_appender_instrument(struct k2_appender *appender, const char *exchange,
+                                      const char *symbol, uint32_t *instrument,
+                                      struct k2_error *error)
+{
+    uint8_t upper[K2_EXCHANGE_BYTES];
+    return k2_instrument_intern(appender->db->engine,
+                                k2_exchange_upper(k2_slice_of(exchange), upper),
+                                k2_slice_of(symbol), instrument, error);
+}
+
+static enum k2_status check_rows(const struct k2_appender *appender, const struct k2_rows *rows,
+                                 struct k2_error *error)
+{
+    const struct k2_row_batch *batch = appender->batch;
+    if (rows->size_bytes != sizeof *rows) {
+        return k2_fail(error, K2_BAD_REQUEST, "append: size_bytes is %zu, expected %zu",
+                       rows->size_bytes, sizeof *rows);
+    }
+    if (rows->row_count > batch->row_capacity - batch->row_count) {
+        return k2_fail(error, K2_LIMIT,
+                       "append: %zu rows are waiting, %zu more are too many; commit them first",
+                       batch->row_count, rows->row_count);
+    }
+    for (size_t i = 0; i < rows->column_count; i++) {
+        const struct k2_column_values *column = &rows->columns[i];
+        enum k2_status status =
+            check_column(appender, column->column, column->values != NULL, error);
+        if (status != K2_OK) {
+            return status;
+        }
+        if ((column->values == NULL) == (column->texts == NULL)) {
+            return k2_fail(error, K2_BAD_REQUEST, "append: column %s: values or texts are needed",
+                           appender->table->schema->columns[column->column].name);
+        }
+    }
+    for (size_t i = 0; i < rows->row_count; i++) {
+        if (!k2_instrument_is_given(appender->db->engine, rows->instruments[i])) {
+            return k2_fail(error, K2_BAD_REQUEST, "append: row %zu: no instrument has number %u", i,
+                           (unsigned)rows->instruments[i]);
+        }
+    }
+    return K2_OK;
+}
+
+static enum k2_status add_values(struct k2_appender *appender, size_t first,
+                                 const struct k2_rows *rows, const struct k2_column_values *column,
+                                 struct k2_error *error)
+{
+    const struct k2_column *target = &appender->table->schema->columns[column->column];
+    int64_t least, most;
+    bool fits = true;
+    find_limits(target->kind, &least, &most);
+    for (size_t i = 0; i < rows->row_count; i++) {
+        fits &= column->values[i] >= least && column->values[i] <= most;
+    }
+    for (size_t i = 0; i < rows->row_count && !fits; i++) { // a null may have any value
+        bool valid = column->valid == NULL || column->valid[i] != 0;
+        if (valid && !value_fits(target->kind, column->values[i])) {
+            enum k2_status status = refuse_value(target, column->values[i], error);
+            k2_error_annotate(error, "row %zu", i);
+            return status;
+        }
+    }
+    k2_row_batch_set_values(appender->batch, first, column->column, column->values, column->valid);
+    return K2_OK;
+}
+
+static enum k2_status add_texts(struct k2_appender *appender, size_t first,
+                                const struct k2_rows *rows, const struct k2_column_values *column,
+                                struct k2_error *error)
+{
+    for (size_t i = 0; i < rows->row_count; i++) {
+        if (column->valid != NULL && column->valid[i] == 0) {
+            k2_row_batch_set_null(appender->batch, first + i, column->column);
+            continue;
+        }
+        const struct k2_slice text = {(const uint8_t *)column->texts[i].data,
+                                      column->texts[i].size_bytes};
+        enum k2_status status = set_text(appender, first + i, column->column, text, error);
+        if (status != K2_OK) {
+            k2_error_annotate(error, "row %zu", i);
+            return status;
+        }
+    }
+    return K2_OK;
+}
+
+enum k2_status k2_appender_rows(struct k2_appender *appender, const struct k2_rows *rows,
+                                struct k2_error *error)
+{
+    struct k2_row_batch *batch = appender->batch;
+    uint8_t given[K2_MAX_COLUMNS] = {0};
+    size_t first;
+    enum k2_status status = check_rows(appender, rows, error);
+    for (size_t i = 0; i < rows->column_count && status == K2_OK; i++) {
+        given[rows->columns[i].column] = rows->columns[i].values != NULL;
+    }
+    if (status == K2_OK) {
+        status = k2_row_batch_add_many(batch, rows->row_count, given, &first, error);
+    }
+    if (status != K2_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < rows->row_count; i++) {
+        batch->keys[first + i] =
+            (struct k2_row_key){rows->instruments[i], rows->times_ns[i],
+                                rows->epochs == NULL ? 0 : rows->epochs[i], rows->sequences[i]};
+    }
+    for (size_t i = 0; i < rows->column_count && status == K2_OK; i++) {
+        const struct k2_column_values *column = &rows->columns[i];
+        status = column->values != NULL ? add_values(appender, first, rows, column, error)
+                                        : add_texts(appender, first, rows, column, error);
+    }
+    if (status != K2_OK) {
+        k2_row_batch_drop_from(batch, first);
+    }
+    return status;
 }
 
 // Rows whose required columns were never set would be stored as what they are not.

@@ -172,6 +172,52 @@ enum k2_status k2_row_batch_add(struct k2_row_batch *batch, const struct k2_row_
     return K2_OK;
 }
 
+// The first of the rows has the column's default: so have all.
+static void repeat_default(struct k2_batch_column *column, bool fill, size_t first, size_t count)
+{
+    for (size_t i = 1; i < count && fill && column->values != NULL; i++) {
+        column->values[first + i] = column->values[first];
+    }
+    for (size_t i = 1; i < count && fill && column->texts != NULL; i++) {
+        column->texts[first + i] = column->texts[first];
+    }
+    memset(column->valid + first, column->valid[first], count);
+    column->null_count += column->valid[first] == 0 ? count - 1 : 0;
+}
+
+enum k2_status k2_row_batch_add_many(struct k2_row_batch *batch, size_t count, const uint8_t *given,
+                                     size_t *first, struct k2_error *error)
+{
+    static const struct k2_row_key no_key;
+    assert(count <= batch->row_capacity - batch->row_count);
+    *first = batch->row_count;
+    if (count == 0) {
+        return K2_OK;
+    }
+    enum k2_status status = k2_row_batch_add(batch, &no_key, *first, first, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    for (size_t i = K2_KEY_COLUMN_COUNT; i < batch->schema->column_count; i++) {
+        repeat_default(&batch->columns[i], given[i] == 0, *first, count);
+    }
+    for (size_t i = *first; i < *first + count; i++) {
+        batch->positions[i] = i;
+    }
+    memset(batch->payloads + *first, 0, count * sizeof *batch->payloads);
+    if (batch->commits != NULL) {
+        memset(batch->commits + *first, 0, count * sizeof *batch->commits);
+    }
+    if (batch->ops != NULL) {
+        memset(batch->ops + *first, K2_OP_PUT, count);
+    }
+    if (batch->untils != NULL) {
+        memset(batch->untils + *first, 0, count * sizeof *batch->untils);
+    }
+    batch->row_count = *first + count;
+    return K2_OK;
+}
+
 enum k2_status k2_row_batch_set_op(struct k2_row_batch *batch, size_t row, enum k2_row_op op,
                                    struct k2_error *error)
 {
@@ -215,6 +261,17 @@ void k2_row_batch_drop_last(struct k2_row_batch *batch)
     }
 }
 
+void k2_row_batch_drop_from(struct k2_row_batch *batch, size_t first)
+{
+    assert(first <= batch->row_count);
+    for (size_t i = K2_KEY_COLUMN_COUNT; i < batch->schema->column_count; i++) {
+        for (size_t row = first; row < batch->row_count; row++) {
+            batch->columns[i].null_count -= batch->columns[i].valid[row] == 0;
+        }
+    }
+    batch->row_count = first;
+}
+
 static struct k2_batch_column *cell_column(struct k2_row_batch *batch, size_t row, size_t column,
                                            bool fixed)
 {
@@ -235,6 +292,28 @@ void k2_row_batch_set_value(struct k2_row_batch *batch, size_t row, size_t colum
     struct k2_batch_column *target = cell_column(batch, row, column, true);
     target->values[row] = value;
     mark_valid(target, row);
+}
+
+void k2_row_batch_set_values(struct k2_row_batch *batch, size_t first, size_t column,
+                             const int64_t *values, const uint8_t *valid)
+{
+    if (first == batch->row_count) {
+        return;
+    }
+    struct k2_batch_column *target = cell_column(batch, first, column, true);
+    size_t count = batch->row_count - first, before = 0, after = 0;
+    for (size_t i = 0; i < count; i++) {
+        before += target->valid[first + i] == 0;
+    }
+    memcpy(target->values + first, values, count * sizeof *values);
+    memset(target->valid + first, 1, count);
+    for (size_t i = 0; i < count && valid != NULL; i++) {
+        bool is_valid = valid[i] != 0;
+        target->valid[first + i] = is_valid;
+        target->values[first + i] = is_valid ? values[i] : 0;
+        after += !is_valid;
+    }
+    target->null_count = target->null_count - before + after;
 }
 
 void k2_row_batch_set_null(struct k2_row_batch *batch, size_t row, size_t column)

@@ -67,6 +67,14 @@ K2_MUST_CHECK enum k2_status k2_row_batch_add(struct k2_row_batch *batch,
                                               const struct k2_row_key *key, uint64_t position,
                                               size_t *row, struct k2_error *error);
 
+// Adds `count` rows whose data columns hold their defaults (else null), and whose keys the caller
+// sets: batch->keys[*first] and on. Columns of `given` (by index, 1 = yes) are not filled: the
+// caller sets all their values or takes the rows back. The batch must have room (assert).
+// K2_NO_MEMORY leaves the batch as it was.
+K2_MUST_CHECK enum k2_status k2_row_batch_add_many(struct k2_row_batch *batch, size_t count,
+                                                   const uint8_t *given, size_t *first,
+                                                   struct k2_error *error);
+
 // What the row does; the first call makes room for all rows of the batch. K2_NO_MEMORY leaves the
 // batch as it was.
 K2_MUST_CHECK enum k2_status k2_row_batch_set_op(struct k2_row_batch *batch, size_t row,
@@ -81,6 +89,14 @@ static inline enum k2_row_op k2_row_batch_op(const struct k2_row_batch *batch, s
 
 // Takes the last row back, e.g. when a later column of it turns out to be bad.
 void k2_row_batch_drop_last(struct k2_row_batch *batch);
+
+// Takes the rows from `first` on back.
+void k2_row_batch_drop_from(struct k2_row_batch *batch, size_t first);
+
+// Sets a column of fixed kind of as many rows as there are from `first` on; `valid` has 0 for null,
+// NULL: none is.
+void k2_row_batch_set_values(struct k2_row_batch *batch, size_t first, size_t column,
+                             const int64_t *values, const uint8_t *valid);
 
 // `column` >= K2_KEY_COLUMN_COUNT, of a fixed / text kind (assert). Texts are copied.
 void k2_row_batch_set_value(struct k2_row_batch *batch, size_t row, size_t column, int64_t value);

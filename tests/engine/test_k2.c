@@ -256,6 +256,140 @@ static void a_full_appender_says_so(void **state)
     assert_int_equal(commit(world).stored, 1);
 }
 
+enum { MANY = 3000, INSTRUMENTS = 3 };
+
+struct arrays {
+    uint32_t instruments[MANY];
+    int64_t times[MANY], epochs[MANY], sequences[MANY], prices[MANY], quantities[MANY];
+    struct k2_text ids[MANY];
+    char id_bytes[MANY][12];
+    uint8_t id_valid[MANY];
+};
+
+static struct arrays *fill_arrays(struct world *world)
+{
+    static const char *const symbols[INSTRUMENTS] = {"A", "B", "C"};
+    struct k2_error error = {0};
+    uint32_t numbers[INSTRUMENTS];
+    struct arrays *arrays = calloc(1, sizeof *arrays);
+    assert_non_null(arrays);
+    for (size_t i = 0; i < INSTRUMENTS; i++) {
+        need(k2_appender_instrument(world->appender, "x", symbols[i], &numbers[i], &error), &error);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        arrays->instruments[i] = numbers[i % INSTRUMENTS];
+        arrays->times[i] = (int64_t)(i * 7919 % MANY);
+        arrays->epochs[i] = (int64_t)(i % 2);
+        arrays->sequences[i] = (int64_t)i;
+        arrays->prices[i] = (int64_t)(100 + i);
+        arrays->quantities[i] = 100000000;
+        (void)snprintf(arrays->id_bytes[i], sizeof arrays->id_bytes[i], "id%zu", i);
+        arrays->ids[i] = (struct k2_text){arrays->id_bytes[i], strlen(arrays->id_bytes[i])};
+        arrays->id_valid[i] = i % 5 > 0;
+    }
+    return arrays;
+}
+
+static void set_columns(const struct world *world, const struct arrays *arrays,
+                        struct k2_column_values columns[3])
+{
+    columns[0] = (struct k2_column_values){.column = world->price, .values = arrays->prices};
+    columns[1] = (struct k2_column_values){.column = world->quantity, .values = arrays->quantities};
+    columns[2] = (struct k2_column_values){
+        .column = world->trade_id, .texts = arrays->ids, .valid = arrays->id_valid};
+}
+
+static struct k2_rows rows_of(const struct arrays *arrays, const struct k2_column_values *columns)
+{
+    return (struct k2_rows){.size_bytes = sizeof(struct k2_rows),
+                            .row_count = MANY,
+                            .instruments = arrays->instruments,
+                            .times_ns = arrays->times,
+                            .epochs = arrays->epochs,
+                            .sequences = arrays->sequences,
+                            .columns = columns,
+                            .column_count = 3};
+}
+
+// A row at a time, the same rows as those of the arrays are duplicates.
+static void rows_of_arrays_are_those_of_calls(void **state)
+{
+    struct world *world = *state;
+    struct k2_error error = {0};
+    struct arrays *arrays = fill_arrays(world);
+    struct k2_column_values columns[3];
+    set_columns(world, arrays, columns);
+    struct k2_rows rows = rows_of(arrays, columns);
+    add(world, "D", 1, 1, 1); // arrays go behind what waits
+    need(k2_appender_rows(world->appender, &rows, &error), &error);
+    rows.row_count = 0;
+    need(k2_appender_rows(world->appender, &rows, &error), &error);
+    assert_int_equal(commit(world).stored, MANY + 1);
+    for (size_t i = 0; i < MANY; i++) {
+        char symbol[2] = {(char)('A' + i % INSTRUMENTS), '\0'};
+        need(k2_appender_row(world->appender, "X", symbol, arrays->times[i], arrays->epochs[i],
+                             arrays->sequences[i], &error),
+             &error);
+        need(k2_appender_value(world->appender, world->price, arrays->prices[i], &error), &error);
+        need(k2_appender_value(world->appender, world->quantity, 100000000, &error), &error);
+        if (arrays->id_valid[i] != 0) {
+            need(k2_appender_text(world->appender, world->trade_id, arrays->id_bytes[i],
+                                  arrays->ids[i].size_bytes, &error),
+                 &error);
+        }
+    }
+    struct k2_commit_result result = commit(world);
+    assert_int_equal(result.stored, 0);
+    assert_int_equal(result.duplicates, MANY);
+    free(arrays);
+}
+
+static void arrays_that_can_not_be_stored_change_nothing(void **state)
+{
+    struct world *world = *state;
+    struct k2_error error = {0};
+    struct arrays *arrays = fill_arrays(world);
+    struct k2_column_values good[3], wrong[7][3];
+    set_columns(world, arrays, good);
+    struct k2_rows rows[9];
+    static const enum k2_status statuses[9] = {K2_BAD_REQUEST, K2_LIMIT,       K2_BAD_REQUEST,
+                                               K2_BAD_REQUEST, K2_BAD_REQUEST, K2_BAD_REQUEST,
+                                               K2_REJECTED,    K2_REJECTED,    K2_BAD_REQUEST};
+    for (size_t i = 0; i < 7; i++) {
+        memcpy(wrong[i], good, sizeof good);
+    }
+    for (size_t i = 0; i < 9; i++) {
+        rows[i] = rows_of(arrays, i >= 2 ? wrong[i - 2] : good);
+    }
+    static const int64_t large[MANY] = {[MANY - 1] = INT64_MAX};
+    static const struct k2_text no_text[MANY] = {[7] = {"\xff", 1}};
+    static const uint32_t no_instruments[MANY] = {0};
+    rows[0].size_bytes--;
+    rows[1].row_count = 70000;
+    wrong[0][1].column = 2;                                                        // a key column
+    wrong[1][1].column = 999;                                                      // no column
+    wrong[2][0].values = NULL;                                                     // nothing
+    wrong[3][2] = (struct k2_column_values){world->trade_id, large, NULL, NULL};   // of texts
+    wrong[4][1].values = large;                                                    // no decimal
+    wrong[5][2] = (struct k2_column_values){world->trade_id, NULL, no_text, NULL}; // no UTF-8
+    rows[8].instruments = no_instruments;
+    for (size_t i = 0; i < 9; i++) {
+        error.text[0] = '\0';
+        assert_int_equal(k2_appender_rows(world->appender, &rows[i], &error), statuses[i]);
+        assert_true(error.text[0] != '\0');
+    }
+    uint32_t number;
+    assert_int_equal(k2_appender_instrument(world->appender, "", "A", &number, &error),
+                     K2_REJECTED);
+    assert_int_equal(commit(world).stored, 0);           // nothing waits
+    wrong[4][1].valid = (const uint8_t *)no_instruments; // what is null may hold anything
+    need(k2_appender_rows(world->appender, &rows[6], &error), &error);
+    struct k2_commit_result result;
+    assert_int_equal(k2_appender_commit(world->appender, &result, &error), K2_BAD_REQUEST);
+    assert_non_null(strstr(error.text, "quantity"));
+    free(arrays);
+}
+
 static void texts_of_times_and_decimals(void **state)
 {
     (void)state;
@@ -378,6 +512,8 @@ int main(void)
         WORLD_TEST(what_can_not_be_stored_is_refused),
         WORLD_TEST(texts_are_canonical_and_nulls_are_told),
         WORLD_TEST(a_full_appender_says_so),
+        WORLD_TEST(rows_of_arrays_are_those_of_calls),
+        WORLD_TEST(arrays_that_can_not_be_stored_change_nothing),
         cmocka_unit_test(texts_of_times_and_decimals),
         WORLD_TEST(a_reader_may_not_append),
         WORLD_TEST(threads_read_while_one_commits),
