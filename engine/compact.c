@@ -184,6 +184,8 @@ enum k2_status k2_compact(struct k2_engine *engine, const struct k2_compact_opti
         status = count_live(engine, &report->segments_after, &report->bytes_after, error);
     }
     k2_engine_note_failure(engine, status, false, error);
+    k2_engine_lock(engine);
     report->snapshot = engine->newest.id;
+    k2_engine_unlock(engine);
     return status;
 }

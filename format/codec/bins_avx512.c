@@ -292,7 +292,7 @@ INLINE bool read_all(const struct k2_bins_tree *tree, const struct k2_bins_walk 
                     passed, read_eight(&tables, &places, group, offsets.data, bit, scaling));
             }
             if (first + 64 == begin) {
-                sum = _mm512_add_epi64(sum, _mm512_set1_epi64(_mm512_reduce_add_epi64(passed)));
+                sum = _mm512_add_epi64(sum, _mm512_permutexvar_epi64(last, sum_eight(passed)));
             }
             bit += taken;
             continue;

@@ -21,6 +21,17 @@ bool k2_bitpack_avx512_usable(void)
            __builtin_cpu_supports("avx512ifma");
 }
 
+// The intrinsic for it adds signed numbers, which must not wrap; those of damaged bytes do.
+INLINE uint64_t add_up(__m512i vector)
+{
+    uint64_t parts[8], sum = 0;
+    _mm512_storeu_si512(parts, vector);
+    for (size_t i = 0; i < 8; i++) {
+        sum += parts[i];
+    }
+    return sum;
+}
+
 enum scaling { SCALE_NONE, SCALE_SHORT, SCALE_LONG }; // divisor 1; products below 2^52; any
 
 INLINE enum scaling scaling_of(unsigned width, uint64_t divisor)
@@ -379,9 +390,9 @@ static void avx512_trade_sums(const int64_t *prices, const int64_t *quantities, 
     }
     sums->low = _mm512_reduce_min_epi64(vectors.low);
     sums->high = _mm512_reduce_max_epi64(vectors.high);
-    sums->quantity = (uint64_t)_mm512_reduce_add_epi64(vectors.quantity);
-    sums->product_low = (uint64_t)_mm512_reduce_add_epi64(vectors.product_low);
-    sums->product_high = (uint64_t)_mm512_reduce_add_epi64(vectors.product_high);
+    sums->quantity = add_up(vectors.quantity);
+    sums->product_low = add_up(vectors.product_low);
+    sums->product_high = add_up(vectors.product_high);
 }
 
 _Static_assert(sizeof(struct k2_slice) == 2 * sizeof(uint64_t), "texts are pairs of words");
@@ -422,7 +433,7 @@ static uint64_t avx512_sum_packed(const uint8_t *packed, size_t count, unsigned 
         low = _mm512_add_epi64(low, read_half(&reader, bit, 0));
         high = _mm512_add_epi64(high, read_half(&reader, bit, 1));
     }
-    return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+    return add_up(_mm512_add_epi64(low, high));
 }
 
 const struct k2_bitpack_kernels k2_bitpack_avx512 = {
