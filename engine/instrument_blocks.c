@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/scan_groups.h"
+#include "engine/scan_pieces.h"
 #include "engine/scan_private.h"
 #include "format/base/alloc.h"
 
@@ -16,10 +17,8 @@ enum {
 // An entry of a row group's directory that has rows of the range.
 struct piece {
     uint32_t number; // of the instrument
-    uint32_t group, entry;
-    int64_t time_min_ns, time_max_ns;
-    int64_t sequence_min, sequence_max;
-    int64_t epoch_min, epoch_max;
+    uint32_t group, place;
+    struct k2_directory_entry entry; // its names hold while the group is open
 };
 
 struct k2_instrument_blocks {
@@ -96,17 +95,8 @@ static enum k2_status list_group(struct k2_instrument_blocks *self, size_t group
         if (entry->time_min_ns > self->range.last_ns || entry->time_max_ns < self->range.first_ns) {
             continue;
         }
-        const struct piece piece = {
-            .number = cursor->wanted[i].number,
-            .group = (uint32_t)group,
-            .entry = cursor->wanted[i].entry,
-            .time_min_ns = entry->time_min_ns,
-            .time_max_ns = entry->time_max_ns,
-            .sequence_min = entry->sequence_min,
-            .sequence_max = entry->sequence_max,
-            .epoch_min = entry->epoch_min,
-            .epoch_max = entry->epoch_max,
-        };
+        const struct piece piece = {cursor->wanted[i].number, (uint32_t)group,
+                                    cursor->wanted[i].entry, *entry};
         status = add_piece(self, &piece) ? K2_OK : no_memory(error);
     }
     k2_group_set_close_cursor(self->set, group);
@@ -119,20 +109,7 @@ static int compare_pieces(const void *left, const void *right)
     if (a->number != b->number) {
         return a->number < b->number ? -1 : 1;
     }
-    if (a->time_min_ns != b->time_min_ns) {
-        return a->time_min_ns < b->time_min_ns ? -1 : 1;
-    }
-    return (a->sequence_min > b->sequence_min) - (a->sequence_min < b->sequence_min);
-}
-
-// Is every row of the right one behind all of the left one?
-static bool follows(const struct piece *left, const struct piece *right)
-{
-    if (left->time_max_ns != right->time_min_ns) {
-        return left->time_max_ns < right->time_min_ns;
-    }
-    return left->epoch_min == left->epoch_max && right->epoch_min == right->epoch_max &&
-           left->epoch_min == right->epoch_min && left->sequence_max < right->sequence_min;
+    return k2_scan_piece_compare(&a->entry, &b->entry);
 }
 
 static enum k2_status index_pieces(struct k2_instrument_blocks *self, struct k2_error *error)
@@ -262,7 +239,7 @@ bool k2_instrument_blocks_seek(struct k2_instrument_blocks *blocks,
     }
     size_t first = blocks->firsts[number], stop = blocks->firsts[number + 1];
     for (size_t i = first + 1; i < stop; i++) {
-        if (!follows(&blocks->pieces[i - 1], &blocks->pieces[i])) {
+        if (!k2_scan_piece_follows(&blocks->pieces[i - 1].entry, &blocks->pieces[i].entry)) {
             return false;
         }
     }
@@ -278,7 +255,7 @@ static void name_rows(struct k2_instrument_blocks *self, size_t begin, size_t en
 {
     const struct k2_scan_layout *layout = k2_scan_layout_of(self->scan);
     const struct k2_directory_entry *entry =
-        &self->cursor->entries[self->pieces[self->next - 1].entry];
+        &self->cursor->entries[self->pieces[self->next - 1].place];
     for (size_t i = 0; i < layout->output_count; i++) {
         if (layout->outputs[i].slot >= 0) {
             continue;
@@ -348,7 +325,7 @@ static enum k2_status enter_piece(struct k2_instrument_blocks *self, struct k2_e
     self->open_count += cursor->view == NULL;
     enum k2_status status = k2_group_set_cursor(self->set, piece->group, &cursor, error);
     if (status == K2_OK) {
-        status = k2_group_set_locate(self->set, cursor, piece->entry, self->range.first_ns,
+        status = k2_group_set_locate(self->set, cursor, piece->place, self->range.first_ns,
                                      self->range.last_ns, &self->row, &self->row_end, error);
     }
     self->shown_end = self->row;

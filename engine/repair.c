@@ -218,10 +218,7 @@ static enum k2_status find_short(struct repair *self, struct k2_error *error)
     if (status != K2_OK) {
         return status;
     }
-    status = k2_store_cursor_open(txn, K2_STORE_SEGMENT, &cursor, error);
-    if (status == K2_OK) {
-        status = k2_store_seek(&cursor, (struct k2_slice){0}, error);
-    }
+    status = k2_store_cursor_begin(txn, K2_STORE_SEGMENT, &cursor, error);
     while (status == K2_OK && cursor.found) {
         struct k2_segment_record record = k2_segment_record_decode(cursor.value);
         uint64_t id = k2_index_key_get(cursor.key, 0, 8);

@@ -15,24 +15,29 @@ void k2_scan_pieces_deinit(struct k2_scan_pieces *pieces)
     *pieces = (struct k2_scan_pieces){0};
 }
 
-static int compare_pieces(const void *left, const void *right)
+int k2_scan_piece_compare(const struct k2_directory_entry *left,
+                          const struct k2_directory_entry *right)
 {
-    const struct k2_directory_entry *a = &((const struct piece *)left)->entry;
-    const struct k2_directory_entry *b = &((const struct piece *)right)->entry;
-    if (a->time_min_ns != b->time_min_ns) {
-        return a->time_min_ns < b->time_min_ns ? -1 : 1;
+    if (left->time_min_ns != right->time_min_ns) {
+        return left->time_min_ns < right->time_min_ns ? -1 : 1;
     }
-    return (a->sequence_min > b->sequence_min) - (a->sequence_min < b->sequence_min);
+    return (left->sequence_min > right->sequence_min) - (left->sequence_min < right->sequence_min);
 }
 
-// Is every row of the right one behind all of the left one?
-static bool follows(const struct k2_directory_entry *left, const struct k2_directory_entry *right)
+bool k2_scan_piece_follows(const struct k2_directory_entry *left,
+                           const struct k2_directory_entry *right)
 {
     if (left->time_max_ns != right->time_min_ns) {
         return left->time_max_ns < right->time_min_ns;
     }
     return left->epoch_min == left->epoch_max && right->epoch_min == right->epoch_max &&
            left->epoch_min == right->epoch_min && left->sequence_max < right->sequence_min;
+}
+
+static int compare_pieces(const void *left, const void *right)
+{
+    const struct piece *a = left, *b = right;
+    return k2_scan_piece_compare(&a->entry, &b->entry);
 }
 
 // The end of the stretch that begins at `first_ns`. Gives the place behind the groups of the plan,
@@ -122,8 +127,8 @@ enum k2_status k2_scan_pieces_find(struct k2_scan_pieces *pieces, struct k2_grou
     pieces->ordered = single;
     for (size_t i = 0; status == K2_OK && i < count; i++) {
         pieces->groups[pieces->group_count++] = list[i].group;
-        pieces->ordered =
-            pieces->ordered && (i == 0 || follows(&list[i - 1].entry, &list[i].entry));
+        pieces->ordered = pieces->ordered &&
+                          (i == 0 || k2_scan_piece_follows(&list[i - 1].entry, &list[i].entry));
     }
     pieces->known = status == K2_OK;
     k2_free(list);

@@ -19,6 +19,14 @@ struct k2_scan_pieces {
 
 void k2_scan_pieces_deinit(struct k2_scan_pieces *pieces);
 
+// The order of an instrument's pieces: by their first times, then sequences.
+int k2_scan_piece_compare(const struct k2_directory_entry *left,
+                          const struct k2_directory_entry *right);
+// Is every row of the right one behind all of the left one? Else they are not read one behind the
+// other.
+bool k2_scan_piece_follows(const struct k2_directory_entry *left,
+                           const struct k2_directory_entry *right);
+
 // Looks at the pieces of the set's only instrument in the stretch that begins at `first_ns` and
 // ends at `last_ns` or before. The plan's stretches are asked for one behind the other; of a new
 // plan `known` is false.
