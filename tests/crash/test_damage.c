@@ -76,10 +76,7 @@ static int set_up(void **state)
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
     world->chance = test_seed();
-    (void)snprintf(world->folder, sizeof world->folder, "/dev/shm/k2-test-XXXXXX");
-    if (mkdtemp(world->folder) == NULL) {
-        test_folder_make(world->folder);
-    }
+    test_folder_make_quick(world->folder);
     (void)snprintf(world->path, sizeof world->path, "%s/store", world->folder);
     world->journal = workload_journal_create();
     test_folder_make_at(world->path);

@@ -31,10 +31,7 @@ static int set_up(void **state)
     struct world *world = calloc(1, sizeof *world);
     struct k2_engine *engine = NULL;
     assert_non_null(world);
-    (void)snprintf(world->folder, sizeof world->folder, "/dev/shm/k2-test-XXXXXX");
-    if (mkdtemp(world->folder) == NULL) {
-        test_folder_make(world->folder);
-    }
+    test_folder_make_quick(world->folder);
     (void)snprintf(world->work, sizeof world->work, "%s/work", world->folder);
     (void)snprintf(world->store, sizeof world->store, "%s/work/store", world->folder);
     (void)snprintf(world->state, sizeof world->state, "%s/state", world->folder);

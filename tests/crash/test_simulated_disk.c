@@ -263,14 +263,6 @@ static void cut_power(struct history *history, const struct disk_log *log, const
     disk_crash_end(&crash);
 }
 
-static void make_folder(struct history *history)
-{
-    (void)snprintf(history->folder, sizeof history->folder, "/dev/shm/k2-test-XXXXXX");
-    if (mkdtemp(history->folder) == NULL) {
-        test_folder_make(history->folder);
-    }
-}
-
 static void no_power_cut_loses_or_invents_anything(void **state)
 {
     (void)state;
@@ -281,7 +273,7 @@ static void no_power_cut_loses_or_invents_anything(void **state)
     assert_non_null(history.seen);
     size_t limit = test_is_torture() ? SIZE_MAX : STATES / (size_t)test_stride(10);
     struct test_budget budget = {0};
-    make_folder(&history);
+    test_folder_make_quick(history.folder);
     char path[TEST_PATH_BYTES + 16];
     (void)snprintf(path, sizeof path, "%s/store", history.folder);
     int64_t began_ns = test_now_ns();

@@ -664,10 +664,7 @@ static int set_up(void **state)
 {
     static struct world world;
     memset(&world, 0, sizeof world);
-    (void)snprintf(world.folder, sizeof world.folder, "/dev/shm/k2-test-XXXXXX");
-    if (mkdtemp(world.folder) == NULL) {
-        test_folder_make(world.folder);
-    }
+    test_folder_make_quick(world.folder);
     (void)snprintf(world.kept, sizeof world.kept, "%s/kept", world.folder);
     (void)snprintf(world.store, sizeof world.store, "%s/store", world.folder);
     (void)snprintf(world.copy, sizeof world.copy, "%s/copy", world.folder);

@@ -7,6 +7,8 @@ enum { TEST_PATH_BYTES = 256 };
 
 // A new folder below TMPDIR (else /tmp); fails the test when it can not.
 void test_folder_make(char path[TEST_PATH_BYTES]);
+// The same in memory, where there is a file system of it: many small files are made quickly there.
+void test_folder_make_quick(char path[TEST_PATH_BYTES]);
 void test_folder_make_at(const char *path); // a new one right there
 void test_folder_remove(const char *path);  // with all below; not being there is fine
 
