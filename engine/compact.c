@@ -19,15 +19,8 @@ struct compaction {
 static enum k2_status list_inputs(struct compaction *self, const struct k2_table *table,
                                   struct k2_plan *plan, struct k2_error *error)
 {
-    struct k2_plan_request request = {
-        .table = table,
-        .time_min_ns = INT64_MIN,
-        .time_max_ns = INT64_MAX,
-        .snapshot = UINT64_MAX,
-        .with_history = true,
-        .unsorted_only = !self->options->full,
-        .headers_only = true,
-    };
+    struct k2_plan_request request = k2_plan_listing(table);
+    request.unsorted_only = !self->options->full;
     return k2_plan_open(self->engine, &request, plan, error);
 }
 

@@ -31,14 +31,7 @@ static enum k2_status no_memory(struct k2_error *error)
 
 static enum k2_status list_groups(struct step *self, struct k2_error *error)
 {
-    struct k2_plan_request request = {
-        .table = self->table,
-        .time_min_ns = INT64_MIN,
-        .time_max_ns = INT64_MAX,
-        .snapshot = UINT64_MAX,
-        .with_history = true,
-        .headers_only = true,
-    };
+    struct k2_plan_request request = k2_plan_listing(self->table);
     enum k2_status status = k2_plan_open(self->engine, &request, &self->plan, error);
     self->newest_ns = INT64_MIN;
     for (size_t i = 0; status == K2_OK && i < self->plan.group_count; i++) {

@@ -61,15 +61,8 @@ static enum k2_status count_unsorted(struct k2_maintenance *self, const struct k
                                      uint64_t *groups, uint64_t *bytes, struct k2_error *error)
 {
     struct k2_plan plan;
-    struct k2_plan_request request = {
-        .table = table,
-        .time_min_ns = INT64_MIN,
-        .time_max_ns = INT64_MAX,
-        .snapshot = UINT64_MAX,
-        .with_history = true,
-        .unsorted_only = true,
-        .headers_only = true,
-    };
+    struct k2_plan_request request = k2_plan_listing(table);
+    request.unsorted_only = true;
     *groups = *bytes = 0;
     enum k2_status status = k2_plan_open(self->engine, &request, &plan, error);
     if (status == K2_OK) {

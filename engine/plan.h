@@ -46,6 +46,17 @@ struct k2_plan_request {
     size_t most_mapped; // map nothing if there are more groups; 0: no limit
 };
 
+// All groups of a table as it is now: listed, not mapped.
+static inline struct k2_plan_request k2_plan_listing(const struct k2_table *table)
+{
+    return (struct k2_plan_request){.table = table,
+                                    .time_min_ns = INT64_MIN,
+                                    .time_max_ns = INT64_MAX,
+                                    .snapshot = UINT64_MAX,
+                                    .with_history = true,
+                                    .headers_only = true};
+}
+
 K2_MUST_CHECK enum k2_status k2_plan_open(struct k2_engine *engine,
                                           const struct k2_plan_request *request,
                                           struct k2_plan *plan, struct k2_error *error);

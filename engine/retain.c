@@ -185,24 +185,11 @@ static enum k2_status cut_windows(struct retain *self, struct k2_error *error)
     return K2_OK;
 }
 
-static enum k2_status list_groups(const struct retain *self, struct k2_plan *plan,
-                                  struct k2_error *error)
-{
-    struct k2_plan_request request = {
-        .table = self->table,
-        .time_min_ns = INT64_MIN,
-        .time_max_ns = INT64_MAX,
-        .snapshot = UINT64_MAX,
-        .with_history = true,
-        .headers_only = true,
-    };
-    return k2_plan_open(self->engine, &request, plan, error);
-}
-
 static enum k2_status find_inputs(struct retain *self, struct k2_error *error)
 {
     struct k2_plan plan;
-    enum k2_status status = list_groups(self, &plan, error);
+    struct k2_plan_request request = k2_plan_listing(self->table);
+    enum k2_status status = k2_plan_open(self->engine, &request, &plan, error);
     if (status != K2_OK) {
         return status;
     }
@@ -239,7 +226,8 @@ static bool is_same_policy(const struct k2_policy *left, const struct k2_policy 
 static enum k2_status has_versions(const struct retain *self, bool *found, struct k2_error *error)
 {
     struct k2_plan plan;
-    enum k2_status status = list_groups(self, &plan, error);
+    struct k2_plan_request request = k2_plan_listing(self->table);
+    enum k2_status status = k2_plan_open(self->engine, &request, &plan, error);
     *found = false;
     for (size_t i = 0; status == K2_OK && i < plan.group_count; i++) {
         *found |= plan.groups[i].versions;

@@ -41,14 +41,7 @@ static enum k2_status has_versions(struct k2_engine *engine, const struct k2_tab
                                    uint64_t *rows, bool *found, struct k2_error *error)
 {
     struct k2_plan plan;
-    struct k2_plan_request request = {
-        .table = table,
-        .time_min_ns = INT64_MIN,
-        .time_max_ns = INT64_MAX,
-        .snapshot = UINT64_MAX,
-        .with_history = true,
-        .headers_only = true,
-    };
+    struct k2_plan_request request = k2_plan_listing(table);
     *found = false;
     *rows = 0;
     enum k2_status status = k2_plan_open(engine, &request, &plan, error);
