@@ -50,11 +50,9 @@ static enum k2_status map_segment(struct check *self, uint64_t segment_id, struc
     }
     k2_file_unmap(self->mapped);
     self->mapped = (struct k2_slice){0};
-    struct k2_index_key key = k2_index_key_id(segment_id, 8);
-    struct k2_slice value;
+    struct k2_segment_record record;
     bool found;
-    enum k2_status status =
-        k2_store_get(self->txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), &found, &value, error);
+    enum k2_status status = k2_store_get_segment(self->txn, segment_id, &found, &record, error);
     if (status != K2_OK) {
         return status;
     }
@@ -64,7 +62,6 @@ static enum k2_status map_segment(struct check *self, uint64_t segment_id, struc
     }
     char path[K2_PATH_BYTES];
     k2_engine_segment_path(self->engine, segment_id, ".k2s", path);
-    struct k2_segment_record record = k2_segment_record_decode(value);
     status = k2_file_map(path, record.length_bytes, &self->mapped, error);
     if (status == K2_OK) {
         self->mapped_id = segment_id;

@@ -255,19 +255,6 @@ static size_t list_segments(const struct k2_plan *plan, struct needed_segment *l
     return count;
 }
 
-static enum k2_status get_segment(struct k2_store_txn *txn, uint64_t segment_id, bool *found,
-                                  struct k2_segment_record *record, struct k2_error *error)
-{
-    struct k2_index_key key = k2_index_key_id(segment_id, 8);
-    struct k2_slice value;
-    enum k2_status status =
-        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), found, &value, error);
-    if (status == K2_OK && *found) {
-        *record = k2_segment_record_decode(value);
-    }
-    return status;
-}
-
 // From the cache, or anew: the file up to its committed length.
 static enum k2_status map_segment(struct k2_engine *engine, struct k2_store_txn *txn,
                                   struct k2_view_cache *cache, struct needed_segment *segment,
@@ -279,7 +266,7 @@ static enum k2_status map_segment(struct k2_engine *engine, struct k2_store_txn 
     }
     struct k2_segment_record record;
     bool found;
-    enum k2_status status = get_segment(txn, segment->segment_id, &found, &record, error);
+    enum k2_status status = k2_store_get_segment(txn, segment->segment_id, &found, &record, error);
     if (status != K2_OK) {
         return status;
     }
@@ -362,7 +349,7 @@ static void sweep_cache(struct k2_engine *engine, struct k2_store_txn *txn)
     for (size_t i = 0; i < count; i++) {
         struct k2_segment_record record;
         bool found;
-        if (get_segment(txn, ids[i], &found, &record, NULL) == K2_OK &&
+        if (k2_store_get_segment(txn, ids[i], &found, &record, NULL) == K2_OK &&
             (!found || record.state == K2_SEGMENT_RETIRED)) {
             k2_view_cache_forget(engine->views, ids[i]);
         }

@@ -415,14 +415,12 @@ static enum k2_status put_segment(struct k2_engine *engine, struct k2_store_txn 
                                   const struct k2_rewrite_segment *gone, struct k2_error *error)
 {
     struct k2_index_key key = k2_index_key_id(gone->id, 8);
-    struct k2_slice value;
+    struct k2_segment_record record;
     bool found;
-    enum k2_status status =
-        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), &found, &value, error);
+    enum k2_status status = k2_store_get_segment(txn, gone->id, &found, &record, error);
     if (status != K2_OK) {
         return status;
     }
-    struct k2_segment_record record = k2_segment_record_decode(value);
     if (!found || record.group_count < gone->groups || record.live_bytes < gone->bytes) {
         return k2_fail(error, K2_CORRUPT, "index: segment %016llx: %u groups, %u to take out",
                        (unsigned long long)gone->id, found ? record.group_count : 0, gone->groups);

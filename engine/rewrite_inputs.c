@@ -51,17 +51,6 @@ static enum k2_status add(struct k2_rewrite_inputs *self, const struct k2_rewrit
     return K2_OK;
 }
 
-static enum k2_status read_segment(struct k2_store_txn *txn, uint64_t segment_id, bool *found,
-                                   struct k2_segment_record *record, struct k2_error *error)
-{
-    struct k2_index_key key = k2_index_key_id(segment_id, 8);
-    struct k2_slice value;
-    enum k2_status status =
-        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), found, &value, error);
-    *record = k2_segment_record_decode(status == K2_OK && *found ? value : (struct k2_slice){0});
-    return status;
-}
-
 // The direct ones, by place. In a file of commits all groups of the table between two inputs are
 // inputs or were replaced before: one range for all.
 static enum k2_status add_direct(struct k2_rewrite_inputs *self, struct k2_store_txn *txn,
@@ -76,7 +65,7 @@ static enum k2_status add_direct(struct k2_rewrite_inputs *self, struct k2_store
         if (segment == NULL || segment->id != group->segment_id) {
             struct k2_segment_record record;
             bool found;
-            status = read_segment(txn, group->segment_id, &found, &record, error);
+            status = k2_store_get_segment(txn, group->segment_id, &found, &record, error);
             segment = &self->segments[self->segment_count++];
             *segment =
                 (struct k2_rewrite_segment){.id = group->segment_id, .rewritten = record.rewritten};
@@ -104,7 +93,7 @@ static enum k2_status add_of_input(struct k2_rewrite_inputs *self, struct k2_sto
     for (size_t i = 0; i < info->input_count && status == K2_OK; i++) {
         struct k2_segment_record record;
         bool found;
-        status = read_segment(txn, info->inputs[i].segment_id, &found, &record, error);
+        status = k2_store_get_segment(txn, info->inputs[i].segment_id, &found, &record, error);
         if (status == K2_OK && found && record.rewritten) {
             struct k2_rewrite_input input = info->inputs[i];
             input.earlier = true;

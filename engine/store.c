@@ -438,6 +438,17 @@ enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
     return code == 0 ? open_value(table, key, stored, value, error) : K2_OK;
 }
 
+enum k2_status k2_store_get_segment(struct k2_store_txn *txn, uint64_t segment_id, bool *found,
+                                    struct k2_segment_record *record, struct k2_error *error)
+{
+    struct k2_index_key key = k2_index_key_id(segment_id, 8);
+    struct k2_slice value;
+    enum k2_status status =
+        k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), found, &value, error);
+    *record = k2_segment_record_decode(status == K2_OK && *found ? value : (struct k2_slice){0});
+    return status;
+}
+
 enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
                             struct k2_slice key, struct k2_slice value, struct k2_error *error)
 {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/index_records.h"
 #include "format/base/bytes.h"
 #include "format/base/status.h"
 
@@ -56,6 +57,10 @@ uint64_t k2_store_txn_id(struct k2_store_txn *txn);
 K2_MUST_CHECK enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
                                           struct k2_slice key, bool *found, struct k2_slice *value,
                                           struct k2_error *error);
+// The record of a segment; all zeros where there is none.
+K2_MUST_CHECK enum k2_status k2_store_get_segment(struct k2_store_txn *txn, uint64_t segment_id,
+                                                  bool *found, struct k2_segment_record *record,
+                                                  struct k2_error *error);
 K2_MUST_CHECK enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
                                           struct k2_slice key, struct k2_slice value,
                                           struct k2_error *error);
