@@ -348,24 +348,6 @@ enum k2_status k2_candle_span_add(struct k2_candle_span *span, size_t group_inde
     return status;
 }
 
-struct run_ranks {
-    const struct k2_candle_run *runs;
-    const uint32_t *ranks;
-};
-
-static int compare_runs(const void *left, const void *right, void *context)
-{
-    const struct run_ranks *by = context;
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    uint32_t rank_a = by->ranks[by->runs[a].number], rank_b = by->ranks[by->runs[b].number];
-    return rank_a != rank_b ? (rank_a > rank_b) - (rank_a < rank_b) : (a > b) - (a < b);
-}
-
-static unsigned bits_of(uint64_t number)
-{
-    return number == 0 ? 0 : 64 - (unsigned)__builtin_clzll(number);
-}
-
 static enum k2_status need_refs(struct k2_candle_span *span, struct k2_error *error)
 {
     if (span->ref_capacity >= span->partial_count) {
@@ -415,18 +397,11 @@ static void sort_part(struct k2_candle_span *span, size_t begin, size_t end)
 static enum k2_status order_runs(struct k2_candle_span *span, struct k2_name_set *names,
                                  struct k2_error *error)
 {
-    enum k2_status status = k2_name_set_rank(names, error);
-    if (status != K2_OK) {
-        return status;
+    if (span->run_count == 0) {
+        return K2_OK;
     }
-    struct run_ranks by = {span->runs, names->ranks};
-    for (size_t i = 0; i < span->run_count; i++) {
-        span->run_order[i] = (uint32_t)i;
-    }
-    if (span->run_count > 0) {
-        qsort_r(span->run_order, span->run_count, sizeof *span->run_order, compare_runs, &by);
-    }
-    return K2_OK;
+    return k2_name_set_order(names, &span->runs[0].number, sizeof span->runs[0], span->run_count,
+                             span->run_order, error);
 }
 
 // Is the run, by its place in order, of the same instrument as the one before?
@@ -480,7 +455,7 @@ enum k2_status k2_candle_span_sort(struct k2_candle_span *span, struct k2_name_s
     if (status != K2_OK) {
         return status;
     }
-    span->place_bits = bits_of(span->partial_count - 1);
+    span->place_bits = k2_bitpack_width(span->partial_count - 1);
     fill_refs(span, by_time);
     span->order = span->refs;
     if (by_time) {

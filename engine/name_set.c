@@ -119,3 +119,39 @@ enum k2_status k2_name_set_rank(struct k2_name_set *set, struct k2_error *error)
     k2_free(numbers);
     return K2_OK;
 }
+
+struct ranked_places {
+    const uint32_t *ranks;
+    const uint8_t *numbers;
+    size_t stride_bytes;
+};
+
+static uint32_t rank_of(const struct ranked_places *by, uint32_t place)
+{
+    uint32_t number;
+    memcpy(&number, by->numbers + place * by->stride_bytes, sizeof number);
+    return by->ranks[number];
+}
+
+static int compare_places(const void *left, const void *right, void *context)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    uint32_t rank_a = rank_of(context, a), rank_b = rank_of(context, b);
+    return rank_a != rank_b ? (rank_a > rank_b) - (rank_a < rank_b) : (a > b) - (a < b);
+}
+
+enum k2_status k2_name_set_order(struct k2_name_set *set, const uint32_t *numbers,
+                                 size_t stride_bytes, size_t count, uint32_t *order,
+                                 struct k2_error *error)
+{
+    enum k2_status status = k2_name_set_rank(set, error);
+    if (status != K2_OK) {
+        return status;
+    }
+    struct ranked_places by = {set->ranks, (const uint8_t *)numbers, stride_bytes};
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)i;
+    }
+    qsort_r(order, count, sizeof *order, compare_places, &by);
+    return K2_OK;
+}

@@ -33,6 +33,12 @@ K2_MUST_CHECK enum k2_status k2_name_set_add(struct k2_name_set *set,
 // Brings set->ranks up to date: the places of the pairs in the order of (exchange, symbol).
 K2_MUST_CHECK enum k2_status k2_name_set_rank(struct k2_name_set *set, struct k2_error *error);
 
+// The places 0 to count - 1 in the order of their pairs' ranks, then of their own. The number of a
+// pair stands at each `stride_bytes` from `numbers` on.
+K2_MUST_CHECK enum k2_status k2_name_set_order(struct k2_name_set *set, const uint32_t *numbers,
+                                               size_t stride_bytes, size_t count, uint32_t *order,
+                                               struct k2_error *error);
+
 static inline int k2_instrument_name_compare(struct k2_instrument_name left,
                                              struct k2_instrument_name right)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/base/alloc.h"
+#include "format/codec/bitpack.h"
 
 enum {
     LEAST_ROWS = 16,       // of a window, however little memory there is
@@ -338,19 +339,6 @@ static bool runs_follow_each_other(const struct k2_scan_window *window)
     return true;
 }
 
-struct run_ranks {
-    const struct k2_window_run *runs;
-    const uint32_t *ranks;
-};
-
-static int compare_runs(const void *left, const void *right, void *context)
-{
-    const struct run_ranks *by = context;
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    uint32_t rank_a = by->ranks[by->runs[a].number], rank_b = by->ranks[by->runs[b].number];
-    return rank_a != rank_b ? (rank_a > rank_b) - (rank_a < rank_b) : (a > b) - (a < b);
-}
-
 static size_t position_of(const struct k2_scan_window *window, uint64_t ref)
 {
     return (size_t)(ref & (((uint64_t)1 << window->position_bits) - 1));
@@ -442,11 +430,6 @@ static enum k2_status prepare_refs(struct k2_scan_window *window, struct k2_erro
     return K2_OK;
 }
 
-static unsigned bits_of(uint64_t number)
-{
-    return number == 0 ? 0 : 64 - (unsigned)__builtin_clzll(number);
-}
-
 // Writes a ref for each row, by (exchange, symbol) and run. Times are cut by `cut_bits`.
 static void fill_refs(struct k2_scan_window *window, int64_t first_ns, unsigned cut_bits)
 {
@@ -468,20 +451,16 @@ static void fill_refs(struct k2_scan_window *window, int64_t first_ns, unsigned 
 static enum k2_status sort_rows(struct k2_scan_window *window, struct k2_group_set *set,
                                 int64_t first_ns, int64_t last_ns, struct k2_error *error)
 {
-    enum k2_status status = k2_name_set_rank(set->names, error);
+    enum k2_status status = prepare_refs(window, error);
     if (status == K2_OK) {
-        status = prepare_refs(window, error);
+        status = k2_name_set_order(set->names, &window->runs[0].number, sizeof window->runs[0],
+                                   window->run_count, window->run_order, error);
     }
     if (status != K2_OK) {
         return status;
     }
-    struct run_ranks by = {window->runs, set->names->ranks};
-    for (size_t i = 0; i < window->run_count; i++) {
-        window->run_order[i] = (uint32_t)i;
-    }
-    qsort_r(window->run_order, window->run_count, sizeof *window->run_order, compare_runs, &by);
-    window->position_bits = bits_of(window->row_count - 1);
-    unsigned time_bits = bits_of((uint64_t)last_ns - (uint64_t)first_ns);
+    window->position_bits = k2_bitpack_width(window->row_count - 1);
+    unsigned time_bits = k2_bitpack_width((uint64_t)last_ns - (uint64_t)first_ns);
     unsigned room_bits = 64 - window->position_bits;
     unsigned cut_bits = time_bits > room_bits ? time_bits - room_bits : 0;
     fill_refs(window, first_ns, cut_bits);
