@@ -331,22 +331,28 @@ static enum k2_status check_table(struct check *self, const struct k2_table *tab
     return status;
 }
 
-// Every page and entry of every table, also those that no row needs.
+// Every page and entry of every table, also those that no row needs, and the free pages.
 static enum k2_status check_entries(struct check *self, struct k2_error *error)
 {
-    enum k2_status status = K2_OK;
-    for (int table = 0; table < K2_STORE_TABLE_COUNT && status == K2_OK; table++) {
-        struct k2_error finding;
-        enum k2_status found =
-            k2_store_verify(self->txn, (enum k2_store_table)table, (struct k2_slice){0},
-                            (struct k2_slice){0}, &finding);
-        if (is_finding(found)) {
+    struct k2_error whole = {0}, finding;
+    enum k2_status status = k2_store_verify_all(self->txn, &whole);
+    if (!is_finding(status)) {
+        return status == K2_OK ? K2_OK : k2_fail(error, status, "%s", whole.text);
+    }
+    uint64_t before = self->report->findings;
+    for (int table = 0; table < K2_STORE_TABLE_COUNT; table++) {
+        status = k2_store_verify(self->txn, (enum k2_store_table)table, (struct k2_slice){0},
+                                 (struct k2_slice){0}, &finding);
+        if (is_finding(status)) {
             find(self, &finding);
-        } else if (found != K2_OK) {
-            status = k2_fail(error, found, "%s", finding.text);
+        } else if (status != K2_OK) {
+            return k2_fail(error, status, "%s", finding.text);
         }
     }
-    return status;
+    if (self->report->findings == before) { // what no table shows alone
+        find(self, &whole);
+    }
+    return K2_OK;
 }
 
 enum k2_status k2_check(struct k2_engine *engine, const struct k2_check_options *options,

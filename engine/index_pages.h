@@ -20,7 +20,7 @@ typedef enum k2_status k2_index_value_check(void *context, struct k2_slice key,
                                             struct k2_slice value, struct k2_error *error);
 
 struct k2_index_range {
-    struct k2_slice table;       // name; empty: only the list of tables
+    struct k2_slice table;       // its name
     struct k2_slice first, last; // keys; an empty `last`: to the end
     k2_index_value_check *check;
     void *context;
@@ -31,6 +31,12 @@ struct k2_index_range {
 K2_MUST_CHECK enum k2_status k2_index_pages_verify(const struct k2_index_pages *pages,
                                                    const struct k2_index_range *range,
                                                    struct k2_error *error);
+
+// Verifies the list of free pages, the list of tables and the ranges, and that no page has two uses
+// or is used and free: so a way that leads to an older copy of a page is found.
+K2_MUST_CHECK enum k2_status k2_index_pages_verify_all(const struct k2_index_pages *pages,
+                                                       const struct k2_index_range *ranges,
+                                                       size_t range_count, struct k2_error *error);
 
 // Verifies the two pages that take turns in telling where the index is; a file of no bytes is fine.
 K2_MUST_CHECK enum k2_status k2_index_pages_check_roots(struct k2_slice file,

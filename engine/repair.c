@@ -64,19 +64,7 @@ static bool exists(const struct repair *self, const char *name)
 
 // ---- the old index
 
-static enum k2_status walk_table(struct k2_store_txn *txn, enum k2_store_table table,
-                                 struct k2_error *error)
-{
-    struct k2_store_cursor cursor;
-    enum k2_status status = k2_store_cursor_begin(txn, table, &cursor, error);
-    while (status == K2_OK && cursor.found) {
-        status = k2_store_next(&cursor, error);
-    }
-    k2_store_cursor_close(&cursor);
-    return status;
-}
-
-// Opens the index if every value in it is what was written; else self->index stays NULL.
+// Opens the index if every page and value of it is what was written; else self->index stays NULL.
 static enum k2_status open_index(struct repair *self, uint8_t store_id[16], struct k2_error *error)
 {
     char path[K2_PATH_BYTES];
@@ -91,8 +79,8 @@ static enum k2_status open_index(struct repair *self, uint8_t store_id[16], stru
     if (status == K2_OK) {
         status = k2_store_begin(self->index, false, &txn, error);
     }
-    for (int table = 0; status == K2_OK && table < K2_STORE_TABLE_COUNT; table++) {
-        status = walk_table(txn, (enum k2_store_table)table, error);
+    if (status == K2_OK) {
+        status = k2_store_verify_all(txn, error);
     }
     if (status == K2_OK) {
         status = k2_store_get(txn, K2_STORE_META, k2_slice_of("store_id"), &found, &value, error);

@@ -159,34 +159,63 @@ static int map_file(struct k2_store *store)
     return 0;
 }
 
-// Before LMDB believes the file: a writer makes tables that it does not find.
+// Before LMDB opens the file.
+static enum k2_status check_roots(const char *path, struct k2_error *error)
+{
+    enum { ROOTS_BYTES = 2 * 4096 };
+    char name[4200];
+    struct stat about;
+    struct k2_slice roots;
+    int size = snprintf(name, sizeof name, "%s/data.mdb", path);
+    if (size < 0 || (size_t)size >= sizeof name) {
+        return fail(error, ENAMETOOLONG, "cannot open");
+    }
+    if (stat(name, &about) != 0 || about.st_size == 0) {
+        return K2_OK; // as LMDB will say, or make
+    }
+    enum k2_status status = k2_file_map(name, ROOTS_BYTES, &roots, error);
+    if (status == K2_OK) {
+        status = k2_index_pages_check_roots(roots, error);
+        k2_file_unmap(roots);
+    }
+    return status;
+}
+
+// Before LMDB believes the file: a writer makes tables that it does not find, of free pages.
 static enum k2_status verify_tables(struct k2_store *store, struct k2_error *error)
 {
     MDB_txn *txn;
     size_t size_bytes = 0;
-    int code = file_size(store, &size_bytes);
-    if (code != 0) {
-        return fail(error, code, "cannot verify");
-    }
-    enum k2_status status =
-        k2_index_pages_check_roots((struct k2_slice){store->file, size_bytes}, error);
-    if (status != K2_OK) {
-        return status;
-    }
-    code = mdb_txn_begin(store->environment, NULL, MDB_RDONLY, &txn);
+    int code = mdb_txn_begin(store->environment, NULL, MDB_RDONLY, &txn);
     if (code != 0) {
         return fail(error, code, "cannot begin a transaction");
     }
+    code = file_size(store, &size_bytes);
     struct k2_index_pages pages = {{store->file, size_bytes}, mdb_txn_id(txn)};
-    struct k2_index_range tables = {0};
-    status = k2_index_pages_verify(&pages, &tables, error);
+    enum k2_status status = code == 0 ? k2_index_pages_verify_all(&pages, NULL, 0, error)
+                                      : fail(error, code, "cannot verify");
     mdb_txn_abort(txn);
+    return status;
+}
+
+static enum k2_status verify_for_writing(struct k2_store *store, struct k2_error *error)
+{
+    struct k2_store_txn *txn;
+    enum k2_status status = k2_store_begin(store, false, &txn, error);
+    if (status == K2_OK) {
+        status = k2_store_verify_all(txn, error);
+        k2_store_abort(txn);
+    }
     return status;
 }
 
 enum k2_status k2_store_open(struct k2_store **store, const char *path, bool write,
                              struct k2_error *error)
 {
+    enum k2_status verified = check_roots(path, error);
+    if (verified != K2_OK) {
+        return verified;
+    }
     struct k2_store *self = k2_alloc_zero(1, sizeof *self);
     if (self == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "index: out of memory");
@@ -214,13 +243,18 @@ enum k2_status k2_store_open(struct k2_store **store, const char *path, bool wri
     if (code == 0) {
         code = map_file(self);
     }
-    enum k2_status verified = code == 0 ? verify_tables(self, error) : K2_OK;
+    verified = code == 0 ? verify_tables(self, error) : K2_OK;
     if (verified != K2_OK) {
         k2_store_close(self);
         return verified;
     }
     if (code == 0) {
         code = open_tables(self, write);
+    }
+    verified = code == 0 && write ? verify_for_writing(self, error) : K2_OK;
+    if (verified != K2_OK) {
+        k2_store_close(self);
+        return verified;
     }
     if (code != 0) {
         k2_store_close(self);
@@ -376,40 +410,71 @@ static enum k2_status open_value(enum k2_store_table table, struct k2_slice key,
                    table_names[table]);
 }
 
-struct verified {
-    enum k2_store_table table;
-};
+// Does a value lie within the page, or the pages of a long one, that a reader sees?
+static bool is_in_page(MDB_val stored)
+{
+    enum { PAGE_BYTES = 4096, HEADER_BYTES = 16, COUNT_BYTES = 4 };
+    const uint8_t *data = stored.mv_data;
+    size_t place = (uintptr_t)data % PAGE_BYTES;
+    uint32_t pages = 1;
+    if (place == HEADER_BYTES) { // entries of a page never begin there
+        memcpy(&pages, data - COUNT_BYTES, COUNT_BYTES);
+    }
+    return stored.mv_size + place <= (size_t)pages * PAGE_BYTES;
+}
 
 static enum k2_status verify_value(void *context, struct k2_slice key, struct k2_slice value,
                                    struct k2_error *error)
 {
-    const struct verified *verified = context;
+    const enum k2_store_table *table = context;
     MDB_val stored = value_of(value);
     struct k2_slice bytes;
-    return open_value(verified->table, key, stored, &bytes, error);
+    return open_value(*table, key, stored, &bytes, error);
+}
+
+static enum k2_status pages_of(struct k2_store_txn *txn, struct k2_index_pages *pages,
+                               struct k2_error *error)
+{
+    *pages = (struct k2_index_pages){{txn->store->file, 0}, mdb_txn_id(txn->txn)};
+    int code = file_size(txn->store, &pages->file.size_bytes);
+    return code == 0 ? K2_OK : fail(error, code, "cannot verify");
+}
+
+static struct k2_index_range range_of(const enum k2_store_table *table)
+{
+    return (struct k2_index_range){
+        .table = k2_slice_of(table_names[*table]),
+        .check = verify_value,
+        .context = (void *)(uintptr_t)table,
+    };
 }
 
 enum k2_status k2_store_verify(struct k2_store_txn *txn, enum k2_store_table table,
                                struct k2_slice first, struct k2_slice last, struct k2_error *error)
 {
-    size_t size_bytes = 0;
-    int code = file_size(txn->store, &size_bytes);
-    if (code != 0) {
-        return fail(error, code, "cannot verify");
+    struct k2_index_pages pages;
+    enum k2_status status = pages_of(txn, &pages, error);
+    if (status != K2_OK) {
+        return status;
     }
-    struct verified verified = {table};
-    struct k2_index_pages pages = {
-        .file = {txn->store->file, size_bytes},
-        .txn_id = mdb_txn_id(txn->txn),
-    };
-    struct k2_index_range range = {
-        .table = k2_slice_of(table_names[table]),
-        .first = first,
-        .last = last,
-        .check = verify_value,
-        .context = &verified,
-    };
+    struct k2_index_range range = range_of(&table);
+    range.first = first;
+    range.last = last;
     return k2_index_pages_verify(&pages, &range, error);
+}
+
+enum k2_status k2_store_verify_all(struct k2_store_txn *txn, struct k2_error *error)
+{
+    enum k2_store_table tables[K2_STORE_TABLE_COUNT];
+    struct k2_index_range ranges[K2_STORE_TABLE_COUNT];
+    struct k2_index_pages pages;
+    enum k2_status status = pages_of(txn, &pages, error);
+    for (int i = 0; i < K2_STORE_TABLE_COUNT; i++) {
+        tables[i] = (enum k2_store_table)i;
+        ranges[i] = range_of(&tables[i]);
+    }
+    return status == K2_OK ? k2_index_pages_verify_all(&pages, ranges, K2_STORE_TABLE_COUNT, error)
+                           : status;
 }
 
 enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
@@ -417,25 +482,33 @@ enum k2_status k2_store_get(struct k2_store_txn *txn, enum k2_store_table table,
                             struct k2_error *error)
 {
     MDB_val wanted = value_of(key), stored;
+    enum k2_status status = K2_OK;
     int code = refused();
-    if (code == 0) {
-        code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
+    *found = false;
+    // Hidden, or an older value, by a page that is not what LMDB takes it for? What once was true
+    // of an instrument stays so: only where it is not found.
+    bool is_fact = table == K2_STORE_INSTRUMENT || table == K2_STORE_INSTRUMENT_NAME ||
+                   table == K2_STORE_MEMBER;
+    if (code == 0 && !is_fact && !txn->write) {
+        status = k2_store_verify(txn, table, key, key, error);
     }
-    *found = code == 0;
+    if (code == 0 && status == K2_OK) {
+        code = mdb_get(txn->txn, txn->store->tables[table], &wanted, &stored);
+        *found = code == 0;
+    }
     if (code != 0 && code != MDB_NOTFOUND) {
         return fail(error, code, "cannot read");
     }
-    // Hidden, or an older value, by a page that is not what LMDB takes it for? What once was true
-    // of an instrument or a schema stays so.
-    bool is_fact = code == 0 && (table == K2_STORE_INSTRUMENT || table == K2_STORE_SCHEMA ||
-                                 table == K2_STORE_INSTRUMENT_NAME || table == K2_STORE_MEMBER);
-    if (!is_fact && !txn->write) {
-        enum k2_status status = k2_store_verify(txn, table, key, key, error);
-        if (status != K2_OK) {
-            return status;
-        }
+    if (code == MDB_NOTFOUND && is_fact && !txn->write) {
+        status = k2_store_verify(txn, table, key, key, error);
     }
-    return code == 0 ? open_value(table, key, stored, value, error) : K2_OK;
+    if (status != K2_OK || code != 0) {
+        return status;
+    }
+    if (!txn->write && !is_in_page(stored)) {
+        return fail(error, MDB_CORRUPTED, "cannot read");
+    }
+    return open_value(table, key, stored, value, error);
 }
 
 enum k2_status k2_store_get_segment(struct k2_store_txn *txn, uint64_t segment_id, bool *found,
@@ -495,6 +568,11 @@ enum k2_status k2_store_clear(struct k2_store_txn *txn, enum k2_store_table tabl
     return code == 0 ? K2_OK : fail(error, code, "cannot empty a table");
 }
 
+static bool is_small(enum k2_store_table table)
+{
+    return table == K2_STORE_TABLE || table == K2_STORE_TAG || table == K2_STORE_RETIRED;
+}
+
 enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_table table,
                                     struct k2_store_cursor *cursor, struct k2_error *error)
 {
@@ -508,8 +586,8 @@ enum k2_status k2_store_cursor_open(struct k2_store_txn *txn, enum k2_store_tabl
         return fail(error, code, "cannot open a cursor");
     }
     cursor->cursor = opened;
-    bool is_small = table == K2_STORE_TABLE || table == K2_STORE_TAG || table == K2_STORE_RETIRED;
-    return is_small && !txn->write
+    cursor->txn = txn;
+    return is_small(table) && !txn->write
                ? k2_store_verify(txn, table, (struct k2_slice){0}, (struct k2_slice){0}, error)
                : K2_OK;
 }
@@ -538,6 +616,9 @@ static enum k2_status move(struct k2_store_cursor *cursor, struct k2_slice key,
         return fail(error, code, "cannot read");
     }
     cursor->key = (struct k2_slice){found.mv_data, found.mv_size};
+    if (!cursor->txn->write && !is_in_page(stored)) {
+        return fail(error, MDB_CORRUPTED, "cannot read");
+    }
     return open_value(cursor->table, cursor->key, stored, &cursor->value, error);
 }
 
@@ -545,6 +626,9 @@ enum k2_status k2_store_cursor_begin(struct k2_store_txn *txn, enum k2_store_tab
                                      struct k2_store_cursor *cursor, struct k2_error *error)
 {
     enum k2_status status = k2_store_cursor_open(txn, table, cursor, error);
+    if (status == K2_OK && !txn->write && !is_small(table)) {
+        status = k2_store_verify(txn, table, (struct k2_slice){0}, (struct k2_slice){0}, error);
+    }
     return status == K2_OK ? move(cursor, (struct k2_slice){0}, MDB_FIRST, error) : status;
 }
 
@@ -561,7 +645,14 @@ enum k2_status k2_store_next(struct k2_store_cursor *cursor, struct k2_error *er
 
 enum k2_status k2_store_last(struct k2_store_cursor *cursor, struct k2_error *error)
 {
-    return move(cursor, (struct k2_slice){0}, MDB_LAST, error);
+    static const uint8_t beyond[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    enum k2_status status = K2_OK;
+    if (!cursor->txn->write) { // the pages that lead to the end
+        status =
+            k2_store_verify(cursor->txn, cursor->table, (struct k2_slice){beyond, sizeof beyond},
+                            (struct k2_slice){0}, error);
+    }
+    return status == K2_OK ? move(cursor, (struct k2_slice){0}, MDB_LAST, error) : status;
 }
 
 // mdb_reader_list has no other form than text: "pid thread txnid" or "-" for an idle slot.

@@ -40,7 +40,8 @@ enum k2_store_table {
 struct k2_store;     // opaque
 struct k2_store_txn; // opaque
 
-// `path` is the folder of data.mdb. Without `write` the environment is read-only.
+// `path` is the folder of data.mdb. Without `write` the environment is read-only; with it, all of
+// the index is verified first, as nothing is to be built upon what is damaged.
 K2_MUST_CHECK enum k2_status k2_store_open(struct k2_store **store, const char *path, bool write,
                                            struct k2_error *error);
 void k2_store_close(struct k2_store *store);
@@ -76,13 +77,15 @@ struct k2_store_cursor {
     void *cursor; // MDB_cursor
     enum k2_store_table table;
     bool found; // key and value hold an entry
+    struct k2_store_txn *txn;
     struct k2_slice key, value;
 };
 K2_MUST_CHECK enum k2_status k2_store_cursor_open(struct k2_store_txn *txn,
                                                   enum k2_store_table table,
                                                   struct k2_store_cursor *cursor,
                                                   struct k2_error *error);
-// Opened at the first entry, if there is one. To be closed also when it fails.
+// Opened at the first entry, if there is one, for all of the table: in a transaction that reads it
+// is verified. To be closed also when it fails.
 K2_MUST_CHECK enum k2_status k2_store_cursor_begin(struct k2_store_txn *txn,
                                                    enum k2_store_table table,
                                                    struct k2_store_cursor *cursor,
@@ -99,6 +102,9 @@ K2_MUST_CHECK enum k2_status k2_store_last(struct k2_store_cursor *cursor, struc
 K2_MUST_CHECK enum k2_status k2_store_verify(struct k2_store_txn *txn, enum k2_store_table table,
                                              struct k2_slice first, struct k2_slice last,
                                              struct k2_error *error);
+
+// The same of every table and of the list of free pages, and that every page has one use.
+K2_MUST_CHECK enum k2_status k2_store_verify_all(struct k2_store_txn *txn, struct k2_error *error);
 
 // Clears slots of dead readers and gives the oldest transaction that a live reader holds;
 // UINT64_MAX when nobody reads.
