@@ -33,12 +33,14 @@ struct page {
     uint64_t number;
     const uint8_t *bytes;
     unsigned flags, count;
+    size_t upper; // where entries begin
 };
 
 struct node {
     struct k2_slice key, value;
     uint64_t child;
     unsigned flags;
+    size_t size_bytes; // in the page
 };
 
 struct walk {
@@ -123,6 +125,7 @@ static enum k2_status open_node_page(const struct walk *walk, uint64_t number, u
         return fail_page(number, "not what its parent says", error);
     }
     page->count = (unsigned)(lower - HEADER_BYTES) / 2;
+    page->upper = upper;
     return K2_OK;
 }
 
@@ -159,13 +162,16 @@ static enum k2_status open_node(const struct walk *walk, const struct page *page
     if (node->key.size_bytes > room) {
         return fail_page(page->number, "a key ends outside", error);
     }
+    node->size_bytes = NODE_BYTES + node->key.size_bytes;
     if (page->flags == PAGE_BRANCH) {
         node->child = low | (uint64_t)node->flags << 32;
         return K2_OK;
     }
     const uint8_t *data = node->key.data + node->key.size_bytes;
     room -= node->key.size_bytes;
-    if ((node->flags & NODE_BIG) != 0) {
+    bool is_big = (node->flags & NODE_BIG) != 0;
+    node->size_bytes += is_big ? 8 : low;
+    if (is_big) {
         return room < 8 ? fail_page(page->number, "a value ends outside", error)
                         : overflow_value(walk, number_at(data, 8), low, &node->value, error);
     }
@@ -199,7 +205,8 @@ static enum k2_status visit_free(struct walk *walk, const struct page *page,
 {
     struct k2_slice list = node->value;
     uint64_t count = list.size_bytes >= 8 ? number_at(list.data, 8) : 0;
-    if (node->key.size_bytes != 8 || list.size_bytes < 8 || count > list.size_bytes / 8 - 1) {
+    if (node->key.size_bytes != 8 || number_at(node->key.data, 8) > walk->pages->txn_id ||
+        list.size_bytes < 8 || count > list.size_bytes / 8 - 1) {
         return fail_page(page->number, "not a list of free pages", error);
     }
     uint64_t before = walk->newest_page + 1;
@@ -289,6 +296,7 @@ static enum k2_status walk_page(struct walk *walk, uint64_t number, unsigned dep
         return fail_page(number, "has no entries", error);
     }
     status = open_node(walk, &page, 0, &node, error);
+    size_t filled = 0; // LMDB leaves no room between entries, each of which has an even size
     if (!leaf) {
         node.key = low; // the first key of a branch says nothing
     }
@@ -316,8 +324,11 @@ static enum k2_status walk_page(struct walk *walk, uint64_t number, unsigned dep
                          ? K2_OK
                          : walk_page(walk, node.child, depth - 1, node.key, end, error);
         }
+        filled += (node.size_bytes + 1) / 2 * 2;
     }
-    return status;
+    return status == K2_OK && filled != PAGE_BYTES - page.upper
+               ? fail_page(number, "its entries are not as long as its page says", error)
+               : status;
 }
 
 // Finds the table in the tree of tables: few entries, all of them looked at.

@@ -181,6 +181,37 @@ static enum k2_status check_roots(const char *path, struct k2_error *error)
     return status;
 }
 
+// A table whose name is damaged would be made anew, empty.
+static enum k2_status check_names(MDB_txn *txn, struct k2_error *error)
+{
+    MDB_dbi list;
+    MDB_cursor *cursor = NULL;
+    MDB_val name, value;
+    bool known = true;
+    int code = mdb_dbi_open(txn, NULL, 0, &list);
+    if (code == 0) {
+        code = mdb_cursor_open(txn, list, &cursor);
+    }
+    while (code == 0 && known && (code = mdb_cursor_get(cursor, &name, &value, MDB_NEXT)) == 0) {
+        struct k2_slice text = {name.mv_data, name.mv_size};
+        known = false;
+        for (int i = 0; i < K2_STORE_TABLE_COUNT && !known; i++) {
+            known = k2_slice_equal(text, k2_slice_of(table_names[i]));
+        }
+    }
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+    if (code != 0 && code != MDB_NOTFOUND) {
+        return fail(error, code, "cannot list tables");
+    }
+    return known ? K2_OK
+                 : k2_fail(error, K2_CORRUPT,
+                           "index: a table `%.*s`, which this version of K2 does not know; if no "
+                           "newer one has made it, run `k2 repair`",
+                           (int)name.mv_size, (const char *)name.mv_data);
+}
+
 // Before LMDB believes the file: a writer makes tables that it does not find, of free pages.
 static enum k2_status verify_tables(struct k2_store *store, struct k2_error *error)
 {
@@ -194,6 +225,9 @@ static enum k2_status verify_tables(struct k2_store *store, struct k2_error *err
     struct k2_index_pages pages = {{store->file, size_bytes}, mdb_txn_id(txn)};
     enum k2_status status = code == 0 ? k2_index_pages_verify_all(&pages, NULL, 0, error)
                                       : fail(error, code, "cannot verify");
+    if (status == K2_OK) {
+        status = check_names(txn, error);
+    }
     mdb_txn_abort(txn);
     return status;
 }

@@ -100,7 +100,7 @@ static const char *number(struct k2_slice text, int64_t *value, const char **wha
     double parsed = 0;
     bool good = text.size_bytes > 0 && text.size_bytes <= NUMBER_CEILING_BYTES;
     for (size_t i = 0; i < text.size_bytes && good; i++) {
-        good = memchr("0123456789+-.eE", text.data[i], 15) != NULL;
+        good = text.data[i] != '\0' && strchr("0123456789+-.eE", text.data[i]) != NULL;
     }
     if (good) {
         memcpy(copy, text.data, text.size_bytes);
