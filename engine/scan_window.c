@@ -226,6 +226,7 @@ struct text_memo {
 static bool copy_texts(struct k2_text_arena *arena, struct text_memo *memo,
                        const struct k2_slice *from, uint32_t count, struct k2_slice *to)
 {
+    assert(from != NULL);
     for (uint32_t i = 0; i < count; i++) {
         size_t place = ((uintptr_t)from[i].data >> 2 ^ (uintptr_t)from[i].data) % TEXT_MEMO;
         if (memo->from[place].data != from[i].data ||
@@ -253,6 +254,7 @@ static bool copy_rows(struct k2_scan_window *window, struct k2_window_column *co
         column->has_nulls = true;
     }
     if (column->values != NULL) {
+        assert(vector->values != NULL);
         memcpy(column->values + position, vector->values + from, count * sizeof(int64_t));
         return true;
     }
@@ -529,6 +531,7 @@ static int compare_to_key(const struct k2_scan_window *window, const struct k2_n
     if (order != 0) {
         return order;
     }
+    assert(window->columns[K2_SLOT_EPOCH].values != NULL);
     int64_t epoch = window->columns[K2_SLOT_EPOCH].values[position];
     if (epoch != key->epoch) {
         return epoch < key->epoch ? -1 : 1;

@@ -234,9 +234,9 @@ static enum k2_status verify_tables(struct k2_store *store, struct k2_error *err
 
 static enum k2_status verify_for_writing(struct k2_store *store, struct k2_error *error)
 {
-    struct k2_store_txn *txn;
+    struct k2_store_txn *txn = NULL;
     enum k2_status status = k2_store_begin(store, false, &txn, error);
-    if (status == K2_OK) {
+    if (txn != NULL) { // it began
         status = k2_store_verify_all(txn, error);
         k2_store_abort(txn);
     }
@@ -549,7 +549,7 @@ enum k2_status k2_store_get_segment(struct k2_store_txn *txn, uint64_t segment_i
                                     struct k2_segment_record *record, struct k2_error *error)
 {
     struct k2_index_key key = k2_index_key_id(segment_id, 8);
-    struct k2_slice value;
+    struct k2_slice value = {0};
     enum k2_status status =
         k2_store_get(txn, K2_STORE_SEGMENT, k2_index_key_slice(&key), found, &value, error);
     *record = k2_segment_record_decode(status == K2_OK && *found ? value : (struct k2_slice){0});

@@ -83,7 +83,7 @@ static enum k2_status read_integer(struct k2_avro_reader *reader, uint32_t node,
 
 static enum k2_status read_sized(struct k2_avro_reader *reader, struct k2_slice *bytes)
 {
-    int64_t size;
+    int64_t size = 0;
     enum k2_status status = read_long(reader, &size);
     if (status != K2_OK) {
         return status;
@@ -99,7 +99,7 @@ static enum k2_status read_sized(struct k2_avro_reader *reader, struct k2_slice 
 static enum k2_status read_member(struct k2_avro_reader *reader, uint32_t node, uint32_t *member)
 {
     const struct k2_avro_node *type = &reader->writer->nodes[node];
-    int64_t index;
+    int64_t index = 0;
     enum k2_status status = read_int(reader, &index);
     if (status != K2_OK) {
         return status;
@@ -152,7 +152,7 @@ static enum k2_status skip_items(struct k2_avro_reader *reader, const struct k2_
     uint32_t item = reader->writer->members[type->first_member].node;
     enum k2_status status = K2_OK;
     for (int64_t i = 0; i < count && status == K2_OK; i++) {
-        struct k2_slice key;
+        struct k2_slice key = {0};
         if (type->type == K2_AVRO_MAP) {
             status = read_sized(reader, &key);
         }
@@ -169,7 +169,7 @@ static enum k2_status skip_blocks(struct k2_avro_reader *reader, const struct k2
     uint32_t item = reader->writer->members[type->first_member].node;
     bool empty = type->type == K2_AVRO_ARRAY && reader->writer->nodes[item].empty;
     for (;;) {
-        int64_t count, size_bytes;
+        int64_t count = 0, size_bytes = 0;
         enum k2_status status = read_block(reader, empty, &count, &size_bytes);
         if (status != K2_OK || count == 0) {
             return status;
@@ -188,7 +188,7 @@ static enum k2_status skip_blocks(struct k2_avro_reader *reader, const struct k2
 static enum k2_status skip_compound(struct k2_avro_reader *reader, const struct k2_avro_node *type,
                                     uint32_t node, unsigned depth)
 {
-    uint32_t member;
+    uint32_t member = 0;
     if (depth >= K2_AVRO_DEPTH_MAX) {
         return k2_avro_reject(reader, "bad_avro", "nested deeper than %d", K2_AVRO_DEPTH_MAX);
     }
@@ -214,9 +214,9 @@ static enum k2_status skip_compound(struct k2_avro_reader *reader, const struct 
 static enum k2_status skip(struct k2_avro_reader *reader, uint32_t node, unsigned depth)
 {
     const struct k2_avro_node *type = &reader->writer->nodes[node];
-    struct k2_slice bytes;
-    uint32_t member;
-    int64_t number;
+    struct k2_slice bytes = {0};
+    uint32_t member = 0;
+    int64_t number = 0;
     if (type->empty) {
         return K2_OK;
     }
@@ -317,7 +317,7 @@ static enum k2_status read_decimal(struct k2_avro_reader *reader,
                                    const struct k2_avro_action *action, struct k2_avro_value *value)
 {
     const struct k2_avro_node *type = &reader->writer->nodes[action->node];
-    struct k2_slice bytes;
+    struct k2_slice bytes = {0};
     enum k2_status status = K2_OK;
     if (type->type == K2_AVRO_FIXED) {
         bytes = k2_read_bytes(&reader->bytes, type->size_bytes);
@@ -357,8 +357,8 @@ static enum k2_status read_decimal_text(struct k2_avro_reader *reader,
         [K2_DECIMAL_TOO_MANY_PLACES] = "too_many_places",
         [K2_DECIMAL_OVERFLOW] = "decimal_overflow",
     };
-    struct k2_slice text;
-    int64_t unscaled;
+    struct k2_slice text = {0};
+    int64_t unscaled = 0;
     enum k2_status status = read_sized(reader, &text);
     if (status != K2_OK) {
         return status;
@@ -405,7 +405,7 @@ static enum k2_status read_floating(struct k2_avro_reader *reader,
         memcpy(&number, &bits, sizeof number);
         return reader->bytes.truncated ? truncated(reader) : give_double(value, (double)number);
     }
-    int64_t number;
+    int64_t number = 0;
     enum k2_status status = read_integer(reader, action->node, &number);
     return status == K2_OK ? give_double(value, (double)number) : status;
 }
@@ -421,7 +421,7 @@ static int hex_digit(uint8_t c)
 
 static enum k2_status read_uuid_text(struct k2_avro_reader *reader, struct k2_avro_value *value)
 {
-    struct k2_slice text;
+    struct k2_slice text = {0};
     enum k2_status status = read_sized(reader, &text);
     if (status != K2_OK) {
         return status;
@@ -474,12 +474,12 @@ static enum k2_status give_json(struct k2_avro_reader *reader, size_t begin,
 static enum k2_status read_json_strings(struct k2_avro_reader *reader, struct k2_avro_value *value)
 {
     size_t begin = reader->scratch.size_bytes;
-    int64_t count, size_bytes;
+    int64_t count = 0, size_bytes = 0;
     enum k2_status status;
     k2_put_u8(&reader->scratch, '[');
     while ((status = read_block(reader, false, &count, &size_bytes)) == K2_OK && count > 0) {
         for (int64_t i = 0; i < count && status == K2_OK; i++) {
-            struct k2_slice text;
+            struct k2_slice text = {0};
             if (reader->scratch.size_bytes > begin + 1) {
                 k2_put_u8(&reader->scratch, ',');
             }
@@ -545,7 +545,7 @@ static enum k2_status put_pairs(struct k2_avro_reader *reader, size_t pair_count
 static enum k2_status read_json_map(struct k2_avro_reader *reader, struct k2_avro_value *value)
 {
     size_t begin = reader->scratch.size_bytes, pair_count = 0;
-    int64_t count, size_bytes;
+    int64_t count = 0, size_bytes = 0;
     enum k2_status status;
     while ((status = read_block(reader, false, &count, &size_bytes)) == K2_OK && count > 0) {
         for (int64_t i = 0; i < count && status == K2_OK; i++) {
@@ -570,7 +570,7 @@ static enum k2_status read_json_text(struct k2_avro_reader *reader,
                                      struct k2_avro_value *value)
 {
     size_t begin = reader->scratch.size_bytes;
-    struct k2_slice text;
+    struct k2_slice text = {0};
     enum k2_status status = read_sized(reader, &text);
     if (status == K2_OK && text.size_bytes > 4 * (size_t)K2_TEXT_BYTES_MAX) {
         return k2_avro_reject(reader, "text_too_long", "%zu bytes of JSON", text.size_bytes);
@@ -591,7 +591,7 @@ static enum k2_status read_json_text(struct k2_avro_reader *reader,
 
 static enum k2_status read_text(struct k2_avro_reader *reader, struct k2_avro_value *value)
 {
-    struct k2_slice text;
+    struct k2_slice text = {0};
     enum k2_status status = read_sized(reader, &text);
     return status == K2_OK ? give_text(reader, value, text) : status;
 }
@@ -599,7 +599,7 @@ static enum k2_status read_text(struct k2_avro_reader *reader, struct k2_avro_va
 static enum k2_status read_enum(struct k2_avro_reader *reader, const struct k2_avro_action *action,
                                 struct k2_avro_value *value)
 {
-    uint32_t member;
+    uint32_t member = 0;
     enum k2_status status = read_member(reader, action->node, &member);
     if (status != K2_OK) {
         return status;
@@ -622,7 +622,7 @@ enum k2_status k2_avro_read_value(struct k2_avro_reader *reader, uint32_t index,
 {
     const struct k2_avro_action *action = &reader->actions[index];
     if (action->act == K2_AVRO_ACT_UNION) {
-        uint32_t member;
+        uint32_t member = 0;
         enum k2_status status = read_member(reader, action->node, &member);
         if (status != K2_OK) {
             return status;

@@ -350,7 +350,7 @@ static enum k2_status read_union(struct parser *self, const json_t *branches, co
     }
     enum k2_status status = add_members(self, node, count);
     for (size_t i = 0; i < count && status == K2_OK; i++) {
-        uint32_t branch;
+        uint32_t branch = 0;
         status = json_is_array(json_array_get(branches, i))
                      ? fail(self, "a union within a union", NULL)
                      : read_type(self, json_array_get(branches, i), space, &branch);

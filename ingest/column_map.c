@@ -124,7 +124,7 @@ static enum k2_status read_separator(struct line *line)
     if (!tab && (strlen(word) != 1 || word[0] == '"')) {
         return fail_line(line, "separator is one character or tab, not", word);
     }
-    line->map->separator = tab ? '\t' : word[0];
+    line->map->separator = (char)(tab ? '\t' : word[0]);
     return K2_OK;
 }
 

@@ -189,7 +189,7 @@ void k2_kafka_source_close(struct k2_kafka_source *source)
         (void)rd_kafka_consumer_close(source->client);
         rd_kafka_destroy(source->client);
     }
-    for (size_t i = 0; i < source->topic_count; i++) {
+    for (size_t i = 0; source->topics != NULL && i < source->topic_count; i++) {
         k2_free(source->topics[i].name);
         k2_free(source->topics[i].wanted);
     }
@@ -350,13 +350,13 @@ static bool wants(const struct topic *topic, int32_t number)
 static bool count_partitions(struct k2_kafka_source *self, const char *name, int *count)
 {
     rd_kafka_topic_t *topic = rd_kafka_topic_new(self->client, name, NULL);
-    const struct rd_kafka_metadata *metadata;
+    const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t failed =
         topic == NULL ? rd_kafka_last_error()
                       : rd_kafka_metadata(self->client, 0, topic, &metadata,
                                           self->down ? TROUBLE_WAIT_MS : LOOKUP_WAIT_MS);
     *count = 0;
-    if (failed == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (failed == RD_KAFKA_RESP_ERR_NO_ERROR && metadata != NULL) {
         rd_kafka_resp_err_t unknown =
             metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
         if (unknown == RD_KAFKA_RESP_ERR_NO_ERROR) {

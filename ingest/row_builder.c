@@ -414,7 +414,7 @@ static enum k2_status put_json(struct k2_row_builder *self, struct k2_row_batch 
                                struct k2_error *error)
 {
     const struct k2_column *column = &self->schema->columns[index];
-    if (cell.text.size_bytes > 8 * TEXT_CEILING_BYTES) { // well below what `json` can take
+    if (cell.text.size_bytes > (size_t)8 * TEXT_CEILING_BYTES) { // well below what `json` can take
         refuse(refusal, "too_long", column->name, cell.text, "is too long");
         return K2_OK;
     }

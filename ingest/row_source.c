@@ -207,7 +207,7 @@ static enum k2_status start(struct k2_row_source *self, struct k2_error *error)
     mark_given(self, options->schema->columns[K2_SYMBOL].name, options->symbol);
     mark_given(self, "asset_class", options->asset_class);
     mark_given(self, "currency", options->currency);
-    char separator = options->map == NULL ? ',' : k2_column_map_separator(options->map);
+    char separator = (char)(options->map == NULL ? ',' : k2_column_map_separator(options->map));
     enum k2_status status = check_files(self, error);
     if (status == K2_OK) {
         status = k2_csv_reader_create(&self->lines, read_input, self, separator, error);

@@ -10,8 +10,8 @@ enum {
     HEADER_BYTES = 44,
     COUNTS_AT = 20, // six 32-bit counts
     FILE_CEILING_BYTES = 1 << 20,
-    DAY_S = 86400,
 };
+static const int64_t day_s = 86400;
 
 struct interval {
     int64_t begin_s; // UTC; the offset holds until the next interval begins
@@ -50,7 +50,7 @@ static bool read_header(struct k2_byte_reader *reader, uint8_t *version, struct 
     counts->times = (uint32_t)read_big(reader, 4);
     counts->types = (uint32_t)read_big(reader, 4);
     counts->chars = (uint32_t)read_big(reader, 4);
-    return !reader->truncated && memcmp(magic.data, "TZif", 4) == 0 &&
+    return !reader->truncated && k2_slice_equal(magic, k2_slice_of("TZif")) &&
            counts->times <= FILE_CEILING_BYTES && counts->types > 0 && counts->types <= 256;
 }
 
@@ -63,7 +63,7 @@ static enum k2_status read_intervals(struct k2_time_zone *self, struct k2_byte_r
     for (uint32_t i = 0; i < counts->types; i++) {
         offsets[i] = (int32_t)read_big(reader, 4);
         (void)k2_read_bytes(reader, 2); // is daylight time, name
-        if (offsets[i] < -2 * DAY_S || offsets[i] > 2 * DAY_S) {
+        if (offsets[i] < -2 * day_s || offsets[i] > 2 * day_s) {
             reader->truncated = true;
         }
     }
@@ -191,7 +191,7 @@ bool k2_time_zone_to_utc(const struct k2_time_zone *zone, int64_t local_s, int64
     size_t low = 0, high = zone->interval_count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (zone->intervals[middle].begin_s <= local_s - 3 * DAY_S) {
+        if (zone->intervals[middle].begin_s <= local_s - 3 * day_s) {
             low = middle;
         } else {
             high = middle;

@@ -67,7 +67,7 @@ bool k2_candle_interval_parse(struct k2_slice text, int64_t *interval_ns)
         number = number * 10 + (text.data[i] - '0');
     }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (text.data[text.size_bytes - 1] == units[i].letter) {
+        if (text.data[text.size_bytes - 1] == (uint8_t)units[i].letter) {
             return !__builtin_mul_overflow(number * units[i].seconds, INT64_C(1000000000),
                                            interval_ns);
         }

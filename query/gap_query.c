@@ -368,7 +368,7 @@ void k2_gap_query_cursor(const struct k2_gap_query *query, char text[K2_GAP_CURS
 {
     (void)snprintf(
         text, K2_GAP_CURSOR_BYTES, "%llu-%llu-%016llx", (unsigned long long)query->snapshot,
-        (unsigned long long)(query->skipped + query->given), (unsigned long long)query->hash);
+        (unsigned long long)query->skipped + query->given, (unsigned long long)query->hash);
 }
 
 enum k2_status k2_gap_query_put_open(struct k2_engine *engine,

@@ -50,7 +50,7 @@ size_t k2_metric_put_label(char *labels, size_t room_bytes, size_t used_bytes, c
         if (*value == '\\' || *value == '"' || *value == '\n') {
             labels[used++] = '\\';
         }
-        labels[used++] = *value == '\n' ? 'n' : *value;
+        labels[used++] = (char)(*value == '\n' ? 'n' : *value);
     }
     labels[used++] = '"';
     labels[used] = '\0';

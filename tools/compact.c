@@ -69,7 +69,7 @@ static enum k2_exit run(struct k2_cli *cli)
     size_t format = 0;
     struct k2_error error;
     struct k2_progress progress = {0};
-    struct k2_compact_report report;
+    struct k2_compact_report report = {0};
     enum k2_status status = k2_cli_choice(cli, "format", formats, &format, &error);
     if (status == K2_OK) {
         status = k2_progress_begin(&progress, cli, "rows", 0, &error);

@@ -9,12 +9,8 @@ static const struct {
     const char *name;
     int64_t seconds;
 } units[] = {
-    {"y", INT64_C(365) * 86400},
-    {"d", 86400},
-    {"h", 3600},
-    {"m", 60},
-    {"s", 1},
-    {"w", 7 * 86400}, // behind "s": read, never printed
+    {"y", INT64_C(365) * 86400}, {"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1},
+    {"w", INT64_C(7) * 86400}, // behind "s": read, never printed
 };
 
 bool k2_duration_parse(const char *text, int64_t *duration_ns)

@@ -74,7 +74,7 @@ static enum k2_status retain(const struct k2_cli *cli, struct k2_engine *engine,
         if (name[0] == '_' || (only != NULL && strcmp(name, only) != 0)) {
             continue;
         }
-        done[*count].table = name;
+        done[*count] = (struct done){.table = name};
         struct k2_retain_report *report = &done[*count].report;
         status = busy ? ask(cli, K2_BUSY, name, dry_run, report, error)
                       : k2_retain(engine, table, now_ns, dry_run, report, error);

@@ -71,7 +71,7 @@ static enum k2_status run_compact(const struct k2_control_call *call, struct k2_
         }
         options.full = true;
     }
-    struct k2_compact_report report;
+    struct k2_compact_report report = {0};
     enum k2_status status = k2_compact(call->context, &options, &report, error);
     if (status == K2_OK) {
         k2_put_format(call->result,
@@ -118,7 +118,7 @@ static enum k2_status run_retain(const struct k2_control_call *call, struct k2_e
 {
     const struct k2_control_request *request = call->request;
     const struct k2_table *table = NULL;
-    struct k2_retain_report report;
+    struct k2_retain_report report = {0};
     struct timespec now;
     const char *name = NULL;
     bool dry_run = false;

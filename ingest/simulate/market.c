@@ -294,9 +294,10 @@ bool k2_market_next(struct k2_market *market, struct k2_market_row *row)
 
 static char *put_text(char *at, const char *text)
 {
-    size_t size = strlen(text);
-    memcpy(at, text, size);
-    return at + size;
+    for (; *text != '\0'; text++) {
+        *at++ = *text;
+    }
+    return at;
 }
 
 static char *put_integer(char *at, int64_t value)

@@ -263,7 +263,8 @@ static enum k2_status take_token(struct rest_catalog *self, struct k2_slice answ
         header.failed ? NULL : k2_alloc_text((const char *)header.data, header.size_bytes);
     k2_buffer_deinit(&header);
     self->token_ends_s =
-        now_s() + (lives_s > 2 * TOKEN_SPARE_SECONDS ? lives_s - TOKEN_SPARE_SECONDS : lives_s / 2);
+        now_s() +
+        (lives_s > (int64_t)2 * TOKEN_SPARE_SECONDS ? lives_s - TOKEN_SPARE_SECONDS : lives_s / 2);
     return self->authorization != NULL ? K2_OK : fail_memory(error);
 }
 

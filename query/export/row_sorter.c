@@ -305,7 +305,7 @@ static bool put_texts(struct k2_row_sorter *self, const struct k2_vector *vector
 static bool is_uniform(const struct k2_vector *vector, size_t row_count, bool *null)
 {
     *null = vector->valid != NULL && vector->valid[0] == 0;
-    if (vector->valid != NULL && memchr(vector->valid, *null, row_count) != NULL) {
+    if (vector->valid != NULL && memchr(vector->valid, *null ? 1 : 0, row_count) != NULL) {
         return false;
     }
     if (*null) {
@@ -407,8 +407,12 @@ static bool spread(struct k2_row_sorter *self, size_t index)
     for (size_t i = 0; i < count && column->codes != NULL; i++) {
         column->codes[i] = (uint32_t)column->value;
     }
+    struct text_ref text = {0};
+    if (!column->null) {
+        text = column->text;
+    }
     for (size_t i = 0; i < count && column->texts != NULL; i++) {
-        column->texts[i] = column->null ? (struct text_ref){0} : column->text;
+        column->texts[i] = text;
     }
     if (column->valid != NULL && count > 0) {
         memset(column->valid, !column->null, count);

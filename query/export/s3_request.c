@@ -286,7 +286,7 @@ enum k2_status k2_s3_run(struct k2_s3_client *client, const struct k2_s3_request
                          struct k2_s3_answer *answer, struct k2_error *error)
 {
     struct address address;
-    struct k2_http_answer http;
+    struct k2_http_answer http = {0};
     struct k2_retry retry;
     *answer = (struct k2_s3_answer){0};
     enum k2_status status = address_request(client, request, &address, error);

@@ -338,7 +338,7 @@ static enum k2_status complete(struct k2_upload *upload, struct k2_error *error)
     struct k2_buffer body;
     const struct k2_sigv4_pair query = {"uploadId", upload->upload_id};
     const struct k2_sigv4_pair header = {"if-none-match", "*"};
-    k2_buffer_init(&body, PARTS * (ETAG_BYTES + 64));
+    k2_buffer_init(&body, (size_t)PARTS * (ETAG_BYTES + 64));
     k2_put_text(&body, "<CompleteMultipartUpload>");
     for (size_t i = 0; i < upload->part_count; i++) {
         k2_put_format(&body, "<Part><PartNumber>%zu</PartNumber><ETag>%s</ETag></Part>", i + 1,
