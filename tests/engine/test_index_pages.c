@@ -383,6 +383,27 @@ static void a_page_that_is_free_or_has_another_use_is_found(void **state)
     assert_int_equal(verify_all(image, NULL), K2_OK);
 }
 
+// Else a writer would make the table anew, empty, and take what it named for garbage.
+static void a_table_of_a_damaged_name_is_not_made_anew(void **state)
+{
+    const struct image *image = *state;
+    size_t node = find_node(image->bytes, image->spots[LIST], "schema");
+    char folder[TEST_PATH_BYTES], path[TEST_PATH_BYTES + 16];
+    struct k2_store *store = NULL;
+    struct k2_error error = {0};
+    test_folder_make(folder);
+    (void)snprintf(path, sizeof path, "%s/data.mdb", folder);
+    image->bytes[node + 8 + 5] ^= 'a' ^ 'b';
+    int file = open(path, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(file, image->bytes, image->size_bytes), (ssize_t)image->size_bytes);
+    (void)close(file);
+    image->bytes[node + 8 + 5] ^= 'a' ^ 'b';
+    assert_int_equal(k2_store_open(&store, folder, true, &error), K2_CORRUPT);
+    assert_non_null(strstr(error.text, "a table `schemb`, which this version"));
+    assert_int_equal(k2_store_open(&store, folder, false, &error), K2_CORRUPT);
+    test_folder_remove(folder);
+}
+
 static void the_two_first_pages_take_turns(void **state)
 {
     const struct image *image = *state;
@@ -435,6 +456,7 @@ int main(void)
         CASE(whatever_is_wrong_with_a_page_is_named),
         CASE(a_place_of_a_long_value_that_ends_outside_is_named),
         CASE(a_page_that_is_free_or_has_another_use_is_found),
+        CASE(a_table_of_a_damaged_name_is_not_made_anew),
         CASE(the_two_first_pages_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
