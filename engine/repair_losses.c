@@ -40,7 +40,9 @@ static bool keep(struct k2_losses *losses, struct k2_slice text, const char **co
     char bytes[512];
     struct k2_slice kept;
     size_t size = text.size_bytes < sizeof bytes - 1 ? text.size_bytes : sizeof bytes - 1;
-    memcpy(bytes, text.data, size);
+    if (size > 0) {
+        memcpy(bytes, text.data, size);
+    }
     bytes[size] = '\0';
     bool done =
         k2_text_arena_copy(&losses->texts, (struct k2_slice){(uint8_t *)bytes, size + 1}, &kept);

@@ -1,5 +1,6 @@
 #include "engine/rewrite_inputs.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "engine/engine_state.h"
@@ -47,6 +48,7 @@ static enum k2_status add(struct k2_rewrite_inputs *self, const struct k2_rewrit
         self->list = grown;
         self->room = room;
     }
+    assert(self->list != NULL);
     self->list[self->count++] = *input;
     return K2_OK;
 }
@@ -66,6 +68,7 @@ static enum k2_status add_direct(struct k2_rewrite_inputs *self, struct k2_store
             struct k2_segment_record record;
             bool found;
             status = k2_store_get_segment(txn, group->segment_id, &found, &record, error);
+            assert(self->segments != NULL);
             segment = &self->segments[self->segment_count++];
             *segment =
                 (struct k2_rewrite_segment){.id = group->segment_id, .rewritten = record.rewritten};

@@ -304,7 +304,7 @@ static enum k2_status copy_texts(struct k2_row_batch *batch, struct memo *memo, 
             continue;
         }
         size_t slot =
-            few ? (text.size_bytes * 31 + text.data[0] * 7u + text.data[text.size_bytes - 1]) %
+            few ? (text.size_bytes * 31 + text.data[0] * 7UL + text.data[text.size_bytes - 1]) %
                       MEMO_SLOTS
                 : 0;
         struct k2_text_ref *known = &memo->refs[slot];

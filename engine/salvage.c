@@ -108,6 +108,7 @@ static enum k2_status elect_store_id(struct k2_salvage *salvage, struct k2_error
         if (status != K2_OK || segment->size_bytes < K2_SEGMENT_ALIGNMENT) {
             continue;
         }
+        assert(salvage->mapped.data != NULL);
         const uint8_t *id = salvage->mapped.data + K2_SEGMENT_AT_STORE_ID;
         size_t place = 0;
         while (place < count && memcmp(candidates[place].id, id, 16) != 0) {
@@ -225,6 +226,7 @@ static enum k2_status read_commits(const struct k2_row_group_view *view, uint64_
                 status = k2_column_reader_decode(reader, block, store, &vector, &block_rows, error);
             }
             if (status == K2_OK) {
+                assert(vector.values != NULL);
                 uint64_t commit = (uint64_t)vector.values[row % K2_BLOCK_ROWS];
                 least = commit < least ? commit : least;
                 *max = commit > *max ? commit : *max;

@@ -6,6 +6,7 @@
 //
 // A rewrite has a file of its own, and every part of it names what it has replaced. They are judged
 // from the newest on: what a newer one has taken is theirs no more.
+#include <assert.h>
 #include <stdlib.h>
 
 #include "engine/salvage.h"
@@ -115,6 +116,7 @@ static bool is_whole(const struct decision *self, const struct attempt *attempt)
 static void decide_attempt(struct decision *self, const struct attempt *attempt)
 {
     const struct k2_salvaged_group *first = self->order[attempt->begin];
+    assert(first != NULL);
     if (is_void(self, first)) {
         return;
     }
@@ -131,6 +133,7 @@ static void decide_commits(struct decision *self)
     struct attempt attempt = {0};
     for (size_t i = 0; i < self->order_count; i++) {
         const struct k2_salvaged_group *group = self->order[i];
+        assert(group != NULL);
         const struct k2_salvaged_group *next =
             i + 1 < self->order_count ? self->order[i + 1] : NULL;
         bool same_commit = next != NULL && next->run == group->run && next->commit == group->commit;

@@ -131,7 +131,7 @@ static enum k2_status build(struct k2_arrow_writer *self, const struct k2_column
     self->fields = k2_alloc_zero(column_count, sizeof *self->fields);
     self->sent_entries = k2_alloc_zero(column_count, sizeof *self->sent_entries);
     self->nodes = k2_alloc_zero(column_count, 2 * sizeof *self->nodes);
-    self->buffers = k2_alloc_zero(column_count, 2 * BUFFERS * sizeof *self->buffers);
+    self->buffers = k2_alloc_zero(column_count, (size_t)2 * BUFFERS * sizeof *self->buffers);
     self->pieces = k2_alloc_zero(1 + ARRAY_PIECES * column_count, sizeof *self->pieces);
     if (self->arrays == NULL || self->fields == NULL || self->sent_entries == NULL ||
         self->nodes == NULL || self->buffers == NULL || self->pieces == NULL) {

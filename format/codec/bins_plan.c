@@ -98,7 +98,7 @@ static size_t join_cells(const struct cells *cells, const uint64_t *sorted, size
                          uint32_t bin_cost, uint16_t *firsts)
 {
     uint32_t best[CELLS_MOST + 1];
-    uint8_t from[CELLS_MOST + 1];
+    uint8_t from[CELLS_MOST + 1] = {0};
     uint32_t log2_count = log2_of((uint32_t)count);
     best[0] = 0;
     for (size_t end = 1; end <= cells->count; end++) {
@@ -267,10 +267,10 @@ static void choose_table(struct k2_bins_plan *plan, const uint64_t *values)
 }
 
 // Rows on side 1 of the root.
-static uint32_t count_rarer(const struct k2_bins_plan *plan, const uint32_t *counts)
+static size_t count_rarer(const struct k2_bins_plan *plan, const uint32_t *counts)
 {
     bool below[K2_BINS_LEAF + K2_BINS_MOST] = {false};
-    uint32_t rarer = 0;
+    size_t rarer = 0;
     below[plan->tree.children[0][1]] = true;
     for (unsigned node = 1; node + 1 < plan->tree.bin_count; node++) {
         below[plan->tree.children[node][0]] = below[node];

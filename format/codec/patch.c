@@ -77,6 +77,7 @@ void k2_patch_choose(struct k2_patch *patch, const uint64_t *values, size_t coun
     }
     // The bulk says what could be saved; less than a sixteenth is not worth the search.
     size_t taken = take_sample(values, count, sample);
+    assert(taken > 0);
     int64_t low = sample[taken / 16];
     uint64_t bulk = (uint64_t)sample[taken - 1 - taken / 16] - (uint64_t)low;
     unsigned saved = width - k2_bitpack_width(bulk);

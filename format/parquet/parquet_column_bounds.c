@@ -1,4 +1,6 @@
 // The part of parquet_column.h that finds bounds of pages and chunks.
+#include <assert.h>
+
 #include "format/base/alloc.h"
 #include "format/codec/bitpack.h"
 #include "format/parquet/parquet_column_private.h"
@@ -41,7 +43,9 @@ static struct k2_slice read_plain(const struct k2_parquet_column *column,
     if (column->field->type == K2_PARQUET_BYTE_ARRAY) {
         size = k2_read_u32(reader);
     }
-    return k2_read_bytes(reader, size);
+    struct k2_slice text = k2_read_bytes(reader, size);
+    assert(text.data != NULL);
+    return text;
 }
 
 struct text_range {

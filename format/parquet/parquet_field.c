@@ -42,7 +42,7 @@ static char *nanoseconds_name(const struct k2_column *const *columns, size_t col
         return NULL;
     }
     size_t size = strlen(name);
-    memcpy(text, name, size);
+    memcpy(text, name, size + 1);
     do { // at most `column_count` names are taken
         memcpy(text + size, nanoseconds_suffix, sizeof nanoseconds_suffix);
         size += strlen(nanoseconds_suffix);

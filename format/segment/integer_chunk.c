@@ -295,7 +295,7 @@ bool k2_integer_chunk_difference_pays(const struct k2_integer_source *source)
     size_t first = (source->row_count - 1) / K2_BLOCK_ROWS / 2 * K2_BLOCK_ROWS;
     size_t rest = source->row_count - first;
     size_t row_count = rest < K2_BLOCK_ROWS ? rest : K2_BLOCK_ROWS;
-    size_t sizes[2];
+    size_t sizes[2] = {0};
     source->fill(source->context, first, row_count, values, valid);
     for (size_t i = 0; i < 2; i++) {
         struct k2_block_history history = {.sorted_level = source->sorted_level};
@@ -408,11 +408,12 @@ static bool read_bitmap(struct k2_slice *bytes, uint32_t row_count, uint8_t *val
     if (bytes->size_bytes < size) {
         return false;
     }
-    for (size_t i = 0; i < row_count / 8; i++) {
+    size_t whole = row_count / 8;
+    for (size_t i = 0; i < whole; i++) {
         uint64_t spread = htole64(spread_bits(bytes->data[i]));
         memcpy(valid + i * 8, &spread, sizeof spread);
     }
-    for (size_t i = row_count / 8 * 8; i < row_count; i++) {
+    for (size_t i = whole * 8; i < row_count; i++) {
         valid[i] = bytes->data[i / 8] >> i % 8 & 1;
     }
     bytes->data += size;
