@@ -24,8 +24,9 @@ static void check_text(struct k2_slice text)
 static void parse_request(struct k2_slice target)
 {
     struct k2_http_request request;
+    const struct k2_http_request_texts texts = {"GET", target, target, target, target};
     struct k2_error error;
-    enum k2_status status = k2_http_request_parse(&request, "GET", target, target, target, &error);
+    enum k2_status status = k2_http_request_parse(&request, &texts, &error);
     assert(status == K2_OK || status == K2_BAD_REQUEST);
     assert(strlen(request.correlation_id) > 0);
     for (size_t i = 0; i < request.part_count; i++) {

@@ -202,6 +202,9 @@ void k2_http_api_handle(const struct k2_http_api *api, const struct k2_http_requ
             context.table = k2_slice_of(route->table);
         }
         enum k2_status status = route->handle(&context, response, &error);
+        if (status == K2_OK) {
+            status = k2_http_response_encode(response, request->coding, &error);
+        }
         if (status != K2_OK) {
             k2_http_response_failure(response, request, &error);
         }

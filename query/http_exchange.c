@@ -5,6 +5,7 @@
 
 #include "format/base/alloc.h"
 #include "query/canonical.h"
+#include "query/http_text.h"
 
 enum {
     CONNECT_SECONDS = 10,
@@ -223,18 +224,6 @@ enum k2_status k2_http_exchange_run(struct k2_http_exchange *exchange,
     return judge(exchange, code, answer, error);
 }
 
-static struct k2_slice trim(struct k2_slice text)
-{
-    while (text.size_bytes > 0 && text.data[0] <= ' ') {
-        text.data++;
-        text.size_bytes--;
-    }
-    while (text.size_bytes > 0 && text.data[text.size_bytes - 1] <= ' ') {
-        text.size_bytes--;
-    }
-    return text;
-}
-
 bool k2_http_header(struct k2_slice head, const char *name, struct k2_slice *value)
 {
     size_t name_bytes = strlen(name);
@@ -244,8 +233,9 @@ bool k2_http_header(struct k2_slice head, const char *name, struct k2_slice *val
         size_t line_bytes = end != NULL ? (size_t)(end - head.data) + 1 : head.size_bytes;
         if (line_bytes > name_bytes && head.data[name_bytes] == ':' &&
             k2_equal_without_case((struct k2_slice){head.data, name_bytes}, k2_slice_of(name))) {
-            *value =
-                trim((struct k2_slice){head.data + name_bytes + 1, line_bytes - name_bytes - 1});
+            struct k2_slice rest = {head.data + name_bytes + 1, line_bytes - name_bytes - 1};
+            struct k2_slice line = k2_http_take_until(&rest, '\n');
+            *value = k2_http_trim(k2_http_take_until(&line, '\r'));
             found = true;
         }
         head.data += line_bytes;

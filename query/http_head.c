@@ -1,6 +1,7 @@
 #include "query/http_head.h"
 
 #include "query/canonical.h"
+#include "query/http_text.h"
 
 static bool is_token_byte(uint8_t byte)
 {
@@ -36,18 +37,6 @@ static const uint8_t *end_of(struct k2_slice text)
     return text.data + text.size_bytes;
 }
 
-static struct k2_slice trim(struct k2_slice text)
-{
-    while (text.size_bytes > 0 && (*text.data == ' ' || *text.data == '\t')) {
-        text.data++;
-        text.size_bytes--;
-    }
-    while (text.size_bytes > 0 && (end_of(text)[-1] == ' ' || end_of(text)[-1] == '\t')) {
-        text.size_bytes--;
-    }
-    return text;
-}
-
 static enum k2_status malformed(struct k2_error *error, const char *what)
 {
     return k2_fail(error, K2_BAD_REQUEST, "request: %s", what);
@@ -71,7 +60,7 @@ static enum k2_status check_places(const struct k2_http_head *head, struct k2_er
             return malformed(error, "a header line is folded");
         }
         struct k2_slice blanks = {end_of(name) + 1, (size_t)(value.data - end_of(name)) - 1};
-        if (trim(blanks).size_bytes != 0) {
+        if (k2_http_trim(blanks).size_bytes != 0) {
             return malformed(error, "a header line has something between name and value");
         }
         line = end_of(value) + 2;
@@ -111,7 +100,7 @@ struct k2_slice k2_http_head_find(const struct k2_http_head *head, const char *n
 {
     for (size_t i = 0; i < head->field_count; i++) {
         if (k2_equal_without_case(head->fields[i].name, k2_slice_of(name))) {
-            return trim(head->fields[i].value);
+            return k2_http_trim(head->fields[i].value);
         }
     }
     return (struct k2_slice){0};

@@ -7,6 +7,7 @@
 
 #include "format/base/alloc.h"
 #include "format/base/utf8.h"
+#include "query/http_text.h"
 
 struct text_writer {
     char *texts;
@@ -58,22 +59,6 @@ static enum k2_status decode(struct text_writer *writer, struct k2_slice raw, bo
     return K2_OK;
 }
 
-// The bytes in front of `mark`, which is taken as well; all of the rest without one.
-static struct k2_slice take_until(struct k2_slice *rest, char mark)
-{
-    const uint8_t *place =
-        rest->size_bytes == 0 ? NULL : memchr(rest->data, mark, rest->size_bytes);
-    struct k2_slice piece = *rest;
-    if (place == NULL) {
-        *rest = (struct k2_slice){rest->data + rest->size_bytes, 0};
-        return piece;
-    }
-    piece.size_bytes = (size_t)(place - rest->data);
-    rest->data += piece.size_bytes + 1;
-    rest->size_bytes -= piece.size_bytes + 1;
-    return piece;
-}
-
 static bool is_climbing(struct k2_slice part)
 {
     return k2_slice_equal(part, k2_slice_of(".")) || k2_slice_equal(part, k2_slice_of(".."));
@@ -88,7 +73,7 @@ static enum k2_status parse_path(struct k2_http_request *request, struct text_wr
     struct k2_slice rest = {path.data + 1, path.size_bytes - 1};
     while (rest.size_bytes > 0) {
         struct k2_slice part = {0};
-        enum k2_status status = decode(writer, take_until(&rest, '/'), false, &part, error);
+        enum k2_status status = decode(writer, k2_http_take_until(&rest, '/'), false, &part, error);
         if (status != K2_OK) {
             return status;
         }
@@ -110,7 +95,7 @@ static enum k2_status add_parameter(struct k2_http_request *request, struct text
                                     struct k2_slice piece, struct k2_error *error)
 {
     struct k2_slice value = piece, name = {0}, text = {0};
-    struct k2_slice raw_name = take_until(&value, '=');
+    struct k2_slice raw_name = k2_http_take_until(&value, '=');
     enum k2_status status = decode(writer, raw_name, true, &name, error);
     if (status == K2_OK) {
         status = decode(writer, value, true, &text, error);
@@ -134,10 +119,10 @@ static enum k2_status parse_target(struct k2_http_request *request, struct k2_sl
                                    struct text_writer *writer, struct k2_error *error)
 {
     struct k2_slice query = target;
-    struct k2_slice path = take_until(&query, '?');
+    struct k2_slice path = k2_http_take_until(&query, '?');
     enum k2_status status = parse_path(request, writer, path, error);
     while (status == K2_OK && query.size_bytes > 0) {
-        struct k2_slice piece = take_until(&query, '&');
+        struct k2_slice piece = k2_http_take_until(&query, '&');
         if (piece.size_bytes > 0) {
             status = add_parameter(request, writer, piece, error);
         }
@@ -173,21 +158,23 @@ static void set_correlation_id(struct k2_http_request *request, struct k2_slice 
              (unsigned long long)id);
 }
 
-enum k2_status k2_http_request_parse(struct k2_http_request *request, const char *method,
-                                     struct k2_slice target, struct k2_slice correlation_id,
-                                     struct k2_slice accept, struct k2_error *error)
+enum k2_status k2_http_request_parse(struct k2_http_request *request,
+                                     const struct k2_http_request_texts *texts,
+                                     struct k2_error *error)
 {
     *request = (struct k2_http_request){.method = ""};
-    set_correlation_id(request, correlation_id);
-    size_t method_bytes = strlen(method);
+    set_correlation_id(request, texts->correlation_id);
+    request->coding = k2_http_coding_choose(texts->accept_encoding);
+    struct k2_slice accept = texts->accept;
+    size_t method_bytes = strlen(texts->method);
     // Each of the at most target.size_bytes + 2 pieces needs a NUL where its separator was.
-    size_t room = method_bytes + accept.size_bytes + 2 * target.size_bytes + 8;
+    size_t room = method_bytes + accept.size_bytes + 2 * texts->target.size_bytes + 8;
     struct text_writer writer = {k2_alloc(room), 0};
     if (writer.texts == NULL) {
         return k2_fail(error, K2_NO_MEMORY, "request: no memory");
     }
     request->texts = writer.texts;
-    memcpy(writer.texts, method, method_bytes + 1);
+    memcpy(writer.texts, texts->method, method_bytes + 1);
     request->method = writer.texts;
     writer.used_bytes = method_bytes + 1;
     if (accept.size_bytes > 0) {
@@ -196,7 +183,7 @@ enum k2_status k2_http_request_parse(struct k2_http_request *request, const char
             (struct k2_slice){(const uint8_t *)writer.texts + writer.used_bytes, accept.size_bytes};
         writer.used_bytes += accept.size_bytes;
     }
-    return parse_target(request, target, &writer, error);
+    return parse_target(request, texts->target, &writer, error);
 }
 
 void k2_http_request_deinit(struct k2_http_request *request)

@@ -7,6 +7,7 @@
 
 #include "format/base/bytes.h"
 #include "format/base/status.h"
+#include "query/http_coding.h"
 
 enum {
     K2_HTTP_MAX_PARTS = 8,
@@ -28,17 +29,23 @@ struct k2_http_request {
     size_t parameter_count;
     char correlation_id[K2_HTTP_CORRELATION_BYTES + 1];
     struct k2_slice accept; // the header; empty without one
-    char *texts;            // owned: what the slices point to
+    enum k2_http_coding coding;
+    char *texts; // owned: what the slices point to
 };
 
-// `target` is the request target as received (`/v1/trades?symbol=BHP`), `correlation_id` and
-// `accept` the headers' values; all are copied. K2_BAD_REQUEST for a path that climbs, a bad
-// escape, a NUL or control character, text that is not UTF-8, a parameter given twice (named).
-// `*request` may be deinited and has a correlation id in every case.
+// As received; headers that are not there are empty.
+struct k2_http_request_texts {
+    const char *method;
+    struct k2_slice target; // `/v1/trades?symbol=BHP`
+    struct k2_slice correlation_id, accept, accept_encoding;
+};
+
+// Copies what it needs. K2_BAD_REQUEST for a path that climbs, a bad escape, a NUL or control
+// character, text that is not UTF-8, a parameter given twice (named). `*request` may be deinited
+// and has a correlation id in every case.
 K2_MUST_CHECK enum k2_status k2_http_request_parse(struct k2_http_request *request,
-                                                   const char *method, struct k2_slice target,
-                                                   struct k2_slice correlation_id,
-                                                   struct k2_slice accept, struct k2_error *error);
+                                                   const struct k2_http_request_texts *texts,
+                                                   struct k2_error *error);
 void k2_http_request_deinit(struct k2_http_request *request);
 
 // NULL if it was not given.

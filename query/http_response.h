@@ -38,6 +38,7 @@ struct k2_http_response {
     size_t header_count, trailer_count;
     struct k2_buffer body;        // whole, or the first piece of a stream
     struct k2_http_stream stream; // next is NULL: the body is whole
+    bool compressed;              // in itself, so that no coding makes it smaller
     bool chunked;                 // sent in chunks even if the first piece is everything
     bool ends_connection;
     const char *route; // static: the template, for metrics

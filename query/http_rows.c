@@ -3,6 +3,7 @@
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
 #include "format/base/json_text.h"
+#include "query/http_text.h"
 #include "query/range_query.h"
 
 enum {
@@ -102,23 +103,13 @@ static enum k2_status next_piece(void *context, struct k2_http_response *respons
 // The first format of the Accept header that K2 writes; JSON without one.
 static const struct k2_row_format *format_of_accept(struct k2_slice accept)
 {
-    const uint8_t *at = accept.data, *end = accept.data + accept.size_bytes;
-    while (accept.size_bytes > 0 && at < end) {
-        const uint8_t *next = memchr(at, ',', (size_t)(end - at));
-        next = next == NULL ? end : next;
-        while (at < next && *at == ' ') {
-            at++;
-        }
-        size_t size = 0;
-        while (at + size < next && at[size] != ';' && at[size] != ' ') {
-            size++;
-        }
+    while (accept.size_bytes > 0) {
+        struct k2_slice part = k2_http_take_until(&accept, ',');
         const struct k2_row_format *format =
-            k2_row_format_of_content_type((struct k2_slice){at, size});
+            k2_row_format_of_content_type(k2_http_trim(k2_http_take_until(&part, ';')));
         if (format != NULL && strcmp(format->name, "table") != 0) {
             return format;
         }
-        at = next < end ? next + 1 : end;
     }
     return k2_row_format_find(k2_slice_of("json"));
 }
@@ -191,6 +182,7 @@ enum k2_status k2_http_rows(const struct k2_http_context *context, enum k2_http_
         return status;
     }
     response->content_type = summary.format->content_type;
+    response->compressed = summary.format->compressed;
     response->chunked = !summary.paged || !done;
     k2_http_response_header(response, "X-K2-Snapshot", "%llu",
                             (unsigned long long)summary.snapshot);

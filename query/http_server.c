@@ -241,9 +241,15 @@ static void check_request(struct exchange *exchange, const char *method, const c
     read_head(exchange, method, version, &head);
     enum k2_status head_status = k2_http_head_check(&head, &body, &error);
     struct k2_slice target = k2_slice_of(exchange->target);
-    enum k2_status status = k2_http_request_parse(
-        &exchange->request, method, target, k2_http_head_find(&head, "X-Correlation-ID"),
-        k2_http_head_find(&head, "Accept"), head_status == K2_OK ? &error : NULL);
+    const struct k2_http_request_texts texts = {
+        .method = method,
+        .target = target,
+        .correlation_id = k2_http_head_find(&head, "X-Correlation-ID"),
+        .accept = k2_http_head_find(&head, "Accept"),
+        .accept_encoding = k2_http_head_find(&head, "Accept-Encoding"),
+    };
+    enum k2_status status =
+        k2_http_request_parse(&exchange->request, &texts, head_status == K2_OK ? &error : NULL);
     exchange->state = EXCHANGE_CHECKED;
     if (head_status != K2_OK) {
         refuse(exchange, 400, error.text);

@@ -12,6 +12,7 @@
 struct k2_row_format {
     const char *name;         // as `format=` says it
     const char *content_type; // for HTTP
+    bool compressed;          // in itself
 };
 
 // NULL if the name means nothing. Static storage.

@@ -78,8 +78,11 @@ static void ask_as(const struct fixture *fixture, const char *method, const char
     struct k2_http_response *response = &answer->response;
     *answer = (struct answer){.body = ""};
     k2_http_response_init(response);
-    if (k2_http_request_parse(&answer->request, method, k2_slice_of(target), k2_slice_of("id-1"),
-                              k2_slice_of(accept), &error) != K2_OK) {
+    const struct k2_http_request_texts texts = {.method = method,
+                                                .target = k2_slice_of(target),
+                                                .correlation_id = k2_slice_of("id-1"),
+                                                .accept = k2_slice_of(accept)};
+    if (k2_http_request_parse(&answer->request, &texts, &error) != K2_OK) {
         k2_http_response_failure(response, &answer->request, &error);
     } else {
         k2_http_api_handle(fixture->api, &answer->request, response);

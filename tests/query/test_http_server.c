@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "format/base/alloc.h"
 #include "format/base/checksum.h"
@@ -270,6 +271,13 @@ static void correlation_ids_are_echoed_if_they_are_harmless(void **state)
 
 // ---- how answers end ----------------------------------------------------------------------------
 
+// The size of the body, which stays where it is, without the frames of its chunks.
+static size_t unchunk(struct raw_answer *answer, const char **trailers)
+{
+    size_t place = (size_t)(answer->body - answer->bytes);
+    return raw_http_unchunk(answer->bytes + place, answer->size_bytes - place, trailers);
+}
+
 static void a_complete_stream_has_rows_and_checksum_behind_it(void **state)
 {
     const struct fixture *fixture = *state;
@@ -283,8 +291,7 @@ static void a_complete_stream_has_rows_and_checksum_behind_it(void **state)
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.bytes, "Transfer-Encoding: chunked\r\n"));
     char *body = answer.bytes + (answer.body - answer.bytes);
-    size_t size =
-        raw_http_unchunk(body, answer.size_bytes - (size_t)(body - answer.bytes), &trailers);
+    size_t size = unchunk(&answer, &trailers);
     assert_non_null(trailers);
     assert_non_null(strstr(trailers, "X-K2-Rows: 60000\r\n"));
     (void)snprintf(expected, sizeof expected, "X-K2-Checksum: %016llx\r\n",
@@ -296,6 +303,41 @@ static void a_complete_stream_has_rows_and_checksum_behind_it(void **state)
     }
     assert_int_equal(lines, TRADES + 1);
     assert_memory_equal(body, "symbol,sequence,price\nBHP,1,1\nBHP,2,1.00000001\n", 46);
+    raw_answer_free(&answer);
+}
+
+// The checksum is of what the client decodes.
+static void a_compressed_stream_has_the_checksum_of_its_rows(void **state)
+{
+    const struct fixture *fixture = *state;
+    static const char request[] =
+        "GET /v1/trades?format=csv&order=asc&fields=symbol,sequence,price HTTP/1.1\r\n" HOST
+        "accept-encoding: zstd;q=0.5,gzip\r\nConnection: close\r\n\r\n";
+    static uint8_t plain[4 << 20];
+    struct raw_answer answer;
+    const char *trailers = NULL;
+    char expected[64];
+    raw_http_ask(fixture->port, request, sizeof request - 1, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.bytes, "Content-Encoding: gzip\r\n"));
+    assert_non_null(strstr(answer.bytes, "Vary: Accept-Encoding\r\n"));
+    char *body = answer.bytes + (answer.body - answer.bytes);
+    size_t size = unchunk(&answer, &trailers);
+    assert_non_null(trailers);
+    z_stream gzip = {.next_in = (Bytef *)body,
+                     .avail_in = (uInt)size,
+                     .next_out = plain,
+                     .avail_out = sizeof plain};
+    assert_int_equal(inflateInit2(&gzip, 15 + 16), Z_OK);
+    assert_int_equal(inflate(&gzip, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(gzip.avail_in, 0);
+    struct k2_slice rows = {plain, sizeof plain - gzip.avail_out};
+    (void)inflateEnd(&gzip);
+    (void)snprintf(expected, sizeof expected, "X-K2-Checksum: %016llx\r\n",
+                   (unsigned long long)k2_hash(rows));
+    assert_non_null(strstr(trailers, "X-K2-Rows: 60000\r\n"));
+    assert_non_null(strstr(trailers, expected));
+    assert_true(size * 2 < rows.size_bytes);
     raw_answer_free(&answer);
 }
 
@@ -535,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_connection_takes_requests_one_after_another),
         cmocka_unit_test(correlation_ids_are_echoed_if_they_are_harmless),
         cmocka_unit_test(a_complete_stream_has_rows_and_checksum_behind_it),
+        cmocka_unit_test(a_compressed_stream_has_the_checksum_of_its_rows),
         cmocka_unit_test(clients_of_http_1_0_get_a_body_that_ends_with_the_connection),
         cmocka_unit_test(head_tells_the_same_without_a_body),
         cmocka_unit_test(slow_clients_hold_up_nobody_and_not_the_end),

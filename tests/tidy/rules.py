@@ -20,7 +20,7 @@ LAYERS = {
 LIBRARIES = {
     "lmdb.h": {"engine/store.c"},
     "xxhash.h": {"format/base/checksum.c"},
-    "zstd.h": None,
+    "zstd.h": {"format/base/zstd.c", "query/http_coding.c"},
     "lz4.h": None,
     "lz4frame.h": None,
     "jansson.h": {"format/iceberg/avro_container.c", "format/iceberg/iceberg_change.c",
@@ -33,7 +33,7 @@ LIBRARIES = {
     "microhttpd.h": {"query/http_server.c"},
     "archive.h": None,
     "archive_entry.h": None,
-    "zlib.h": {"format/base/deflate.c", "ingest/input_gzip.c"},
+    "zlib.h": {"format/base/deflate.c", "ingest/input_gzip.c", "query/http_coding.c"},
     "sqlite3.h": None,
     "openssl/evp.h": {"format/base/sha256.c"},
     "openssl/hmac.h": {"format/base/sha256.c"},
