@@ -77,8 +77,9 @@ static void bench_column(const char *name, const int64_t *values, bool sorted_le
         if (!k2_codec_select(sets[set])) {
             continue;
         }
+        const int encodings = repetitions / 10 + 1;
         double begin = now_seconds();
-        for (int repetition = 0; repetition < repetitions / 10 + 1; repetition++) {
+        for (int repetition = 0; repetition < encodings; repetition++) {
             struct k2_block_history history = {.sorted_level = sorted_level};
             k2_buffer_clear(&payload);
             for (size_t i = 0; i < BLOCKS; i++) {
@@ -87,7 +88,7 @@ static void bench_column(const char *name, const int64_t *values, bool sorted_le
                                 &payload);
             }
         }
-        double encode_seconds = (now_seconds() - begin) / (repetitions / 10 + 1);
+        double encode_seconds = (now_seconds() - begin) / encodings;
         offsets[BLOCKS] = payload.size_bytes;
         begin = now_seconds();
         for (int repetition = 0; repetition < repetitions; repetition++) {
@@ -244,13 +245,14 @@ static void bench_group(int64_t (*columns)[ROWS], uint16_t level, int repetition
     char symbol[] = "BHP";
     struct k2_buffer group;
     k2_buffer_init(&group, (size_t)1 << 30);
+    const int encodings = repetitions / 10 + 1;
     double begin = now_seconds();
-    for (int i = 0; i < repetitions / 10 + 1; i++) {
+    for (int i = 0; i < encodings; i++) {
         k2_buffer_clear(&group);
         need(k2_row_group_encode(batch, order, ROWS, &info, name_of, symbol, &group, NULL) == K2_OK,
              "a group does not encode");
     }
-    double encode_seconds = (now_seconds() - begin) / (repetitions / 10 + 1);
+    double encode_seconds = (now_seconds() - begin) / encodings;
     double open_seconds;
     double scan_seconds;
     double price_seconds;

@@ -148,6 +148,7 @@ static void load(struct bench *bench, size_t row_count)
                    &error);
         bench->prices[i] = (int64_t)(1000 + bench_random(&bench->random) % 100000) * 1000000;
     }
+    assert(bench->table != NULL);
     bench_need(k2_row_batch_create(&batch, bench->table->schema, K2_GROUP_ROWS, false, &error),
                &error);
     double began = bench_seconds(CLOCK_MONOTONIC);
@@ -260,6 +261,7 @@ static void take_sample(struct bench *bench)
 static void measure(struct bench *bench, const char *name, const char *target,
                     const size_t *columns, size_t count, enum k2_order order, consume_fn *consume)
 {
+    assert(bench->only != NULL);
     if (strstr(name, bench->only) == NULL) {
         return;
     }
@@ -345,8 +347,9 @@ static void measure_candles(struct bench *bench, const char *name, const char *t
             for (size_t i = 0; i < count; i++) {
                 const struct k2_candle_price *price = &items[i].prices[0];
                 rows += items[i].row_count;
-                sum += (price->open + 2 * price->high + 3 * price->low + 4 * price->close) / TICK *
-                       (items[i].start_ns / interval_ns % 1009 + 1);
+                sum +=
+                    (k2_int128)(price->open + 2 * price->high + 3 * price->low + 4 * price->close) /
+                    TICK * (items[i].start_ns / interval_ns % 1009 + 1);
                 sum += items[i].volume / LOT;
             }
             candles += count;
