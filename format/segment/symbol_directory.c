@@ -132,7 +132,7 @@ static bool read_quickly(struct k2_byte_reader *reader, const struct k2_director
         NUMBERS
     };
     const uint8_t *bytes = reader->rest.data;
-    uint64_t numbers[NUMBERS];
+    uint64_t numbers[NUMBERS] = {0};
     uint64_t ends = 0;
     unsigned begin = 0;
     if (reader->rest.size_bytes < QUICK_BYTES + sizeof(uint64_t)) {

@@ -67,7 +67,7 @@ static void bench_column(const char *name, const int64_t *values, bool sorted_le
                          int repetitions)
 {
     static const char *const sets[] = {"scalar", "avx2", "avx512"};
-    struct k2_block_entry entries[BLOCKS];
+    struct k2_block_entry entries[BLOCKS] = {0};
     size_t offsets[BLOCKS + 1] = {0};
     int64_t *decoded = k2_alloc_aligned((K2_BLOCK_ROWS + 64) * sizeof *decoded);
     struct k2_buffer payload;
