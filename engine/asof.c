@@ -3,7 +3,7 @@
 #include "engine/asof_last.h"
 #include "engine/asof_merge.h"
 #include "engine/instrument_blocks.h"
-#include "engine/instruments.h"
+#include "engine/instrument_lists.h"
 #include "engine/name_set.h"
 #include "format/base/alloc.h"
 #include "format/codec/bitpack.h"
@@ -208,18 +208,19 @@ static enum k2_status copy_instruments(struct k2_asof *self, const struct k2_sca
 
 static enum k2_status list_instruments(struct k2_asof *self, struct k2_error *error)
 {
-    struct k2_instrument *list = NULL;
-    size_t count = 0;
+    const struct k2_instruments *list;
     enum k2_status status =
-        k2_instruments_list(self->engine, self->left.table, UINT64_MAX, &list, &count, error);
-    if (status == K2_OK) {
-        self->instruments = k2_alloc(count * sizeof *self->instruments);
-        status = self->instruments == NULL ? no_memory(error) : K2_OK;
+        k2_instruments_borrow(self->engine, self->left.table, UINT64_MAX, &list, error);
+    if (status != K2_OK) {
+        return status;
     }
-    for (size_t i = 0; i < count && status == K2_OK; i++) {
-        status = copy_name(self, k2_slice_of(list[i].exchange), k2_slice_of(list[i].symbol), error);
+    self->instruments = k2_alloc(list->count * sizeof *self->instruments);
+    status = self->instruments == NULL ? no_memory(error) : K2_OK;
+    for (size_t i = 0; i < list->count && status == K2_OK; i++) {
+        status = copy_name(self, k2_slice_of(list->items[i].exchange),
+                           k2_slice_of(list->items[i].symbol), error);
     }
-    k2_instruments_free(list, count);
+    k2_instruments_release(list);
     return status;
 }
 

@@ -345,6 +345,7 @@ static void init_locks(struct k2_engine *engine)
     (void)pthread_mutexattr_init(&recursive);
     (void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     (void)pthread_mutex_init(&engine->tables_lock, NULL);
+    (void)pthread_mutex_init(&engine->instrument_lists_lock, NULL);
     (void)pthread_mutex_init(&engine->write_lock, &recursive);
     (void)pthread_mutex_init(&engine->rewrite_lock, &recursive);
     (void)pthread_mutex_init(&engine->commit_lock, &recursive);
@@ -442,6 +443,7 @@ void k2_engine_close(struct k2_engine *engine)
     }
     k2_tail_seal(engine, &engine->tail, engine->broken);
     k2_instruments_close(engine);
+    k2_instrument_lists_close(engine);
     k2_view_cache_destroy(engine->views);
     k2_group_lists_destroy(engine->lists);
     k2_room_pool_destroy(engine->rooms);
@@ -462,6 +464,7 @@ void k2_engine_close(struct k2_engine *engine)
         (void)close(engine->lock_file);
     }
     (void)pthread_mutex_destroy(&engine->tables_lock);
+    (void)pthread_mutex_destroy(&engine->instrument_lists_lock);
     (void)pthread_mutex_destroy(&engine->write_lock);
     (void)pthread_mutex_destroy(&engine->rewrite_lock);
     (void)pthread_mutex_destroy(&engine->commit_lock);

@@ -67,7 +67,10 @@ struct k2_engine {
     uint32_t journal_instruments[K2_JOURNAL_KIND_COUNT]; // set at opening
     struct k2_instrument_map instruments;
     struct k2_member_set members[K2_MAX_TABLES];
-    struct k2_group_lists *lists;              // what plans ask for
+    struct k2_group_lists *lists; // what plans ask for
+    // Of each table the newest list that was made, owned; NULL: none. Any handle.
+    struct lent_list *instrument_lists[K2_MAX_TABLES];
+    pthread_mutex_t instrument_lists_lock;
     struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
     // Called behind each commit, by its thread, with the places of the tables that got a group and
     // without a lock; NULL: none. Set under `write_lock`.
@@ -129,6 +132,7 @@ void k2_instruments_committed(struct k2_engine *engine);
 K2_MUST_CHECK enum k2_status k2_instruments_open(struct k2_engine *engine, struct k2_store_txn *txn,
                                                  struct k2_error *error);
 void k2_instruments_close(struct k2_engine *engine);
+void k2_instrument_lists_close(struct k2_engine *engine);
 
 // Notes that `instrument` has rows in the table; `*added` when that is new to the index.
 K2_MUST_CHECK enum k2_status k2_member_add(struct k2_engine *engine, struct k2_store_txn *txn,

@@ -16,7 +16,8 @@ struct entry {
 struct k2_gap_list {
     struct k2_engine *engine; // borrowed
     struct k2_ledger_view view;
-    struct k2_instrument *instruments; // owned: wanted ones, by name
+    const struct k2_instruments *names;       // borrowed until release
+    const struct k2_instrument **instruments; // owned array: wanted ones of `names`
     size_t instrument_count, next_instrument;
     uint32_t *named; // owned: named domains that they use, each once
     size_t named_count, next_named;
@@ -42,7 +43,7 @@ static enum k2_status list_named(struct k2_gap_list *self, struct k2_error *erro
     enum k2_status status = K2_OK;
     size_t kept = 0;
     for (size_t i = 0; i < self->instrument_count && status == K2_OK; i++) {
-        status = k2_ledger_users_of(&self->view, self->instruments[i].id, &self->named,
+        status = k2_ledger_users_of(&self->view, self->instruments[i]->id, &self->named,
                                     &self->named_count, error);
     }
     if (self->named_count > 1) {
@@ -61,22 +62,22 @@ static enum k2_status list_instruments(struct k2_gap_list *self,
                                        const struct k2_gap_list_request *request,
                                        struct k2_error *error)
 {
-    size_t count = 0, kept = 0;
-    enum k2_status status = k2_instruments_list(self->engine, request->table, request->snapshot,
-                                                &self->instruments, &count, error);
+    enum k2_status status =
+        k2_instruments_borrow(self->engine, request->table, request->snapshot, &self->names, error);
     if (status != K2_OK) {
         return status;
     }
-    for (size_t i = 0; i < count; i++) {
-        struct k2_instrument *instrument = &self->instruments[i];
-        bool wanted = request->instruments == NULL ||
-                      bsearch(&instrument->id, request->instruments, request->instrument_count,
-                              sizeof instrument->id, compare_ids) != NULL;
-        if (wanted) {
-            self->instruments[kept++] = *instrument;
-        } else {
-            k2_free(instrument->exchange);
-            k2_free(instrument->symbol);
+    self->instruments = k2_alloc(self->names->count * sizeof *self->instruments);
+    if (self->instruments == NULL) {
+        return fail_memory(error);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < self->names->count; i++) {
+        const struct k2_instrument *instrument = &self->names->items[i];
+        if (request->instruments == NULL ||
+            bsearch(&instrument->id, request->instruments, request->instrument_count,
+                    sizeof instrument->id, compare_ids) != NULL) {
+            self->instruments[kept++] = instrument;
         }
     }
     self->instrument_count = kept;
@@ -132,7 +133,8 @@ void k2_gap_list_close(struct k2_gap_list *list)
     if (list == NULL) {
         return;
     }
-    k2_instruments_free(list->instruments, list->instrument_count);
+    k2_free(list->instruments);
+    k2_instruments_release(list->names);
     k2_free(list->named);
     k2_free(list->entries);
     k2_buffer_deinit(&list->domain_text);
@@ -242,7 +244,7 @@ static enum k2_status advance(struct k2_gap_list *self, struct k2_error *error)
         return status;
     }
     if (self->next_instrument < self->instrument_count) {
-        const struct k2_instrument *instrument = &self->instruments[self->next_instrument++];
+        const struct k2_instrument *instrument = self->instruments[self->next_instrument++];
         self->shown = (struct k2_gap){.instrument = instrument->id,
                                       .exchange = k2_slice_of(instrument->exchange),
                                       .symbol = k2_slice_of(instrument->symbol)};

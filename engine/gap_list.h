@@ -3,7 +3,7 @@
 // Thread-safe, works beside a writer; a list belongs to one thread.
 #pragma once
 
-#include "engine/instruments.h"
+#include "engine/instrument_lists.h"
 #include "engine/ledger_records.h"
 
 // A range of missing numbers.

@@ -10,7 +10,7 @@
 #include "format/base/checksum.h"
 #include "format/base/utf8.h"
 
-enum { SYMBOL_BYTES = 255, NAME_BYTES = K2_EXCHANGE_BYTES + 1 + SYMBOL_BYTES };
+enum { SYMBOL_BYTES = K2_INSTRUMENT_NAME_BYTES - K2_EXCHANGE_BYTES - 1 };
 
 struct k2_slice k2_exchange_upper(struct k2_slice exchange, uint8_t room[K2_EXCHANGE_BYTES])
 {
@@ -26,7 +26,7 @@ struct k2_slice k2_exchange_upper(struct k2_slice exchange, uint8_t room[K2_EXCH
 
 // exchange NUL symbol: the key by name and the value by id.
 struct name_key {
-    uint8_t data[NAME_BYTES];
+    uint8_t data[K2_INSTRUMENT_NAME_BYTES];
     size_t size_bytes;
 };
 
@@ -338,104 +338,17 @@ enum k2_status k2_instruments_find_within(struct k2_store_txn *txn,
     return status;
 }
 
-static int compare_instruments(const void *left, const void *right)
-{
-    const struct k2_instrument *a = left, *b = right;
-    int order = strcmp(a->exchange, b->exchange);
-    return order != 0 ? order : strcmp(a->symbol, b->symbol);
-}
-
-// Fills `instrument` from the index; its names are copies.
-static enum k2_status read_instrument(struct k2_store_txn *txn, uint32_t id,
-                                      struct k2_instrument *instrument, struct k2_error *error)
+enum k2_status k2_instrument_read_name(struct k2_store_txn *txn, uint32_t id,
+                                       struct k2_instrument_name *name, struct k2_error *error)
 {
     struct k2_index_key key = k2_index_key_id(id, 4);
     struct k2_slice value;
-    struct k2_instrument_name name;
     bool found;
     enum k2_status status =
         k2_store_get(txn, K2_STORE_INSTRUMENT, k2_index_key_slice(&key), &found, &value, error);
-    if (status != K2_OK) {
-        return status;
-    }
-    if (!found || !split_name(value, &name)) {
-        return k2_fail(error, K2_CORRUPT, "index: instrument %u has no name", id);
-    }
-    instrument->id = id;
-    instrument->exchange =
-        k2_alloc_text((const char *)name.exchange.data, name.exchange.size_bytes);
-    instrument->symbol = k2_alloc_text((const char *)name.symbol.data, name.symbol.size_bytes);
-    return instrument->exchange == NULL || instrument->symbol == NULL
-               ? k2_fail(error, K2_NO_MEMORY, "instruments: out of memory")
-               : K2_OK;
-}
-
-static enum k2_status collect(struct k2_store_txn *txn, struct k2_store_cursor *cursor,
-                              const struct k2_table *table, uint64_t snapshot,
-                              struct k2_instrument **list, size_t *count, struct k2_error *error)
-{
-    size_t room = 0;
-    struct k2_index_key key = k2_index_key_id(table->id, 2);
-    enum k2_status status = k2_store_seek(cursor, k2_index_key_slice(&key), error);
-    while (status == K2_OK && cursor->found && k2_index_key_get(cursor->key, 0, 2) == table->id) {
-        uint64_t first_snapshot = k2_index_number(cursor->value);
-        if (first_snapshot <= snapshot) {
-            if (*count == room) {
-                size_t grown_room = room * 2 + 64;
-                struct k2_instrument *grown = k2_realloc(*list, grown_room, sizeof **list);
-                if (grown == NULL) {
-                    return k2_fail(error, K2_NO_MEMORY, "instruments: out of memory");
-                }
-                *list = grown;
-                room = grown_room;
-            }
-            struct k2_instrument *place = &(*list)[(*count)++];
-            *place = (struct k2_instrument){.first_snapshot = first_snapshot};
-            status =
-                read_instrument(txn, (uint32_t)k2_index_key_get(cursor->key, 2, 4), place, error);
-        }
-        if (status == K2_OK) {
-            status = k2_store_next(cursor, error);
-        }
+    if (status == K2_OK &&
+        (!found || value.size_bytes > K2_INSTRUMENT_NAME_BYTES || !split_name(value, name))) {
+        status = k2_fail(error, K2_CORRUPT, "index: instrument %u has no name", id);
     }
     return status;
-}
-
-enum k2_status k2_instruments_list(struct k2_engine *engine, const struct k2_table *table,
-                                   uint64_t snapshot, struct k2_instrument **instruments,
-                                   size_t *count, struct k2_error *error)
-{
-    struct k2_store_txn *txn;
-    struct k2_store_cursor cursor = {0};
-    struct k2_instrument *list = NULL;
-    size_t found = 0;
-    enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
-    if (status != K2_OK) {
-        return status;
-    }
-    status = k2_store_cursor_open(txn, K2_STORE_MEMBER, &cursor, error);
-    if (status == K2_OK) {
-        status = collect(txn, &cursor, table, snapshot, &list, &found, error);
-    }
-    k2_store_cursor_close(&cursor);
-    k2_store_abort(txn);
-    if (status != K2_OK) {
-        k2_instruments_free(list, found);
-        return status;
-    }
-    if (found > 1) {
-        qsort(list, found, sizeof *list, compare_instruments);
-    }
-    *instruments = list;
-    *count = found;
-    return K2_OK;
-}
-
-void k2_instruments_free(struct k2_instrument *instruments, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        k2_free(instruments[i].exchange);
-        k2_free(instruments[i].symbol);
-    }
-    k2_free(instruments);
 }

@@ -7,7 +7,10 @@
 #include "engine/store.h"
 #include "format/segment/row_group.h"
 
-enum { K2_EXCHANGE_BYTES = 32 };
+enum {
+    K2_EXCHANGE_BYTES = 32,
+    K2_INSTRUMENT_NAME_BYTES = K2_EXCHANGE_BYTES + 1 + 255, // exchange NUL symbol, in the index
+};
 
 // An exchange as it is stored: in upper case. Borrowed from `room`; what is too long comes back as
 // it is, to be refused.
@@ -37,15 +40,7 @@ K2_MUST_CHECK enum k2_status k2_instruments_find_within(struct k2_store_txn *txn
                                                         size_t name_count, uint32_t *ids,
                                                         struct k2_error *error);
 
-struct k2_instrument {
-    uint32_t id;
-    char *exchange, *symbol; // owned by the list
-    uint64_t first_snapshot; // the first commit that brought a row of it into the table
-};
-
-// The instruments that have a row in `table` as of `snapshot`, sorted by (exchange, symbol) bytes.
-K2_MUST_CHECK enum k2_status k2_instruments_list(struct k2_engine *engine,
-                                                 const struct k2_table *table, uint64_t snapshot,
-                                                 struct k2_instrument **instruments, size_t *count,
-                                                 struct k2_error *error);
-void k2_instruments_free(struct k2_instrument *instruments, size_t count);
+// The names of an id in the index, borrowed from the transaction. K2_CORRUPT: it has none.
+K2_MUST_CHECK enum k2_status k2_instrument_read_name(struct k2_store_txn *txn, uint32_t id,
+                                                     struct k2_instrument_name *name,
+                                                     struct k2_error *error);

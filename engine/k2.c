@@ -134,20 +134,33 @@ enum k2_status k2_db_snapshot(struct k2_db *db, const char *text, uint64_t *snap
 
 void k2_choice_free(struct k2_choice *choice)
 {
-    k2_instruments_free(choice->list, choice->list_count);
+    k2_instruments_release(choice->list);
     k2_free(choice->instruments);
 }
 
-static bool is_chosen(const struct k2_query *query, const struct k2_instrument *instrument)
+// Marks what one of the symbols means among items [first, end), which are of one exchange. Gives
+// how many were not marked before.
+static size_t mark_chosen(const struct k2_query *query, const struct k2_instruments *list,
+                          size_t first, size_t end, bool *marks)
 {
+    size_t count = 0;
     for (size_t i = 0; i < query->symbol_count; i++) {
         const struct k2_symbol *symbol = &query->symbols[i];
-        if ((symbol->exchange == NULL || strcmp(symbol->exchange, instrument->exchange) == 0) &&
-            (symbol->symbol == NULL || strcmp(symbol->symbol, instrument->symbol) == 0)) {
-            return true;
+        if (symbol->exchange != NULL &&
+            strcmp(symbol->exchange, list->items[first].exchange) != 0) {
+            continue;
+        }
+        size_t begin = first, stop = end;
+        if (symbol->symbol != NULL) {
+            begin = k2_instruments_find_symbol(list, first, end, symbol->symbol);
+            stop = begin < end ? begin + 1 : end;
+        }
+        for (size_t place = begin; place < stop; place++) {
+            count += !marks[place];
+            marks[place] = true;
         }
     }
-    return false;
+    return count;
 }
 
 // Symbols that name no exchange (or no symbol) are looked up among all instruments.
@@ -155,23 +168,30 @@ static enum k2_status list_chosen(struct k2_db *db, const struct k2_query *query
                                   const struct k2_table *table, struct k2_choice *choice,
                                   struct k2_error *error)
 {
-    enum k2_status status = k2_instruments_list(db->engine, table, UINT64_MAX, &choice->list,
-                                                &choice->list_count, error);
+    enum k2_status status =
+        k2_instruments_borrow(db->engine, table, UINT64_MAX, &choice->list, error);
     if (status != K2_OK) {
         return status;
     }
-    choice->instruments = k2_alloc(choice->list_count * sizeof *choice->instruments);
-    if (choice->instruments == NULL) {
-        return k2_fail(error, K2_NO_MEMORY, "query: no memory for %zu instruments",
-                       choice->list_count);
+    const struct k2_instruments *list = choice->list;
+    bool *marks = k2_alloc_zero(list->count, sizeof *marks);
+    size_t count = 0;
+    for (size_t first = 0, end; marks != NULL && first < list->count; first = end) {
+        end = k2_instruments_exchange_end(list, first);
+        count += mark_chosen(query, list, first, end, marks);
     }
-    for (size_t i = 0; i < choice->list_count; i++) {
-        const struct k2_instrument *instrument = &choice->list[i];
-        if (is_chosen(query, instrument)) {
+    choice->instruments = marks == NULL ? NULL : k2_alloc(count * sizeof *choice->instruments);
+    if (choice->instruments == NULL) {
+        k2_free(marks);
+        return k2_fail(error, K2_NO_MEMORY, "query: no memory for %zu instruments", list->count);
+    }
+    for (size_t i = 0; choice->instrument_count < count; i++) {
+        if (marks[i]) {
             choice->instruments[choice->instrument_count++] = (struct k2_scan_instrument){
-                k2_slice_of(instrument->exchange), k2_slice_of(instrument->symbol)};
+                k2_slice_of(list->items[i].exchange), k2_slice_of(list->items[i].symbol)};
         }
     }
+    k2_free(marks);
     return K2_OK;
 }
 

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "engine/completeness.h"
+#include "engine/instruments.h"
 #include "engine/k2_db.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"

@@ -3,7 +3,7 @@
 
 #include "engine/asof.h"
 #include "engine/engine.h"
-#include "engine/instruments.h"
+#include "engine/instrument_lists.h"
 #include "engine/k2.h"
 #include "engine/scan.h"
 
@@ -29,8 +29,7 @@ K2_MUST_CHECK enum k2_status k2_db_find_table(const struct k2_db *db, const char
 
 // Which instruments a query wants: all (NULL), or those of the array.
 struct k2_choice {
-    struct k2_instrument *list; // owned
-    size_t list_count;
+    const struct k2_instruments *list;      // borrowed until k2_choice_free; NULL: not asked for
     struct k2_scan_instrument *instruments; // owned; texts of the query or of `list`
     size_t instrument_count;
 };

@@ -556,6 +556,16 @@ enum k2_status k2_store_get_segment(struct k2_store_txn *txn, uint64_t segment_i
     return status;
 }
 
+enum k2_status k2_store_count(struct k2_store_txn *txn, enum k2_store_table table, uint64_t *count,
+                              struct k2_error *error)
+{
+    MDB_stat stat = {0};
+    int code = refused();
+    code = code != 0 ? code : mdb_stat(txn->txn, txn->store->tables[table], &stat);
+    *count = stat.ms_entries;
+    return code == 0 ? K2_OK : fail(error, code, "cannot read");
+}
+
 enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_store_table table,
                             struct k2_slice key, struct k2_slice value, struct k2_error *error)
 {

@@ -68,6 +68,10 @@ K2_MUST_CHECK enum k2_status k2_store_put(struct k2_store_txn *txn, enum k2_stor
 K2_MUST_CHECK enum k2_status k2_store_delete(struct k2_store_txn *txn, enum k2_store_table table,
                                              struct k2_slice key, struct k2_error *error);
 
+// How many entries a table has, without walking it.
+K2_MUST_CHECK enum k2_status k2_store_count(struct k2_store_txn *txn, enum k2_store_table table,
+                                            uint64_t *count, struct k2_error *error);
+
 // Deletes all entries of a table.
 K2_MUST_CHECK enum k2_status k2_store_clear(struct k2_store_txn *txn, enum k2_store_table table,
                                             struct k2_error *error);

@@ -170,18 +170,19 @@ enum k2_status k2_instrument_filter_apply(const struct k2_instrument_filter *fil
 static enum k2_status select_kept(struct k2_instrument_selection *self,
                                   const struct k2_instrument_filter *filter, struct k2_error *error)
 {
-    bool *keep = k2_alloc_zero(self->list_count, sizeof *keep);
-    self->instruments = k2_alloc_zero(self->list_count, sizeof *self->instruments);
+    const struct k2_instrument *items = self->list->items;
+    size_t count = self->list->count;
+    bool *keep = k2_alloc_zero(count, sizeof *keep);
+    self->instruments = k2_alloc(count * sizeof *self->instruments);
     if (keep == NULL || self->instruments == NULL) {
         k2_free(keep);
         return k2_fail(error, K2_NO_MEMORY, "instruments: no memory");
     }
-    enum k2_status status =
-        k2_instrument_filter_apply(filter, self->list, self->list_count, keep, error);
-    for (size_t i = 0; status == K2_OK && i < self->list_count; i++) {
+    enum k2_status status = k2_instrument_filter_apply(filter, items, count, keep, error);
+    for (size_t i = 0; status == K2_OK && i < count; i++) {
         if (keep[i]) {
             self->instruments[self->instrument_count++] =
-                (struct k2_scan_instrument){exchange_of(&self->list[i]), symbol_of(&self->list[i])};
+                (struct k2_scan_instrument){exchange_of(&items[i]), symbol_of(&items[i])};
         }
     }
     k2_free(keep);
@@ -199,8 +200,7 @@ enum k2_status k2_instrument_selection_open(struct k2_instrument_selection *sele
     if (selection->all) {
         return K2_OK;
     }
-    enum k2_status status = k2_instruments_list(engine, table, snapshot, &selection->list,
-                                                &selection->list_count, error);
+    enum k2_status status = k2_instruments_borrow(engine, table, snapshot, &selection->list, error);
     if (status == K2_OK) {
         status = select_kept(selection, filter, error);
     }
@@ -229,10 +229,10 @@ enum k2_status k2_instrument_selection_ids(const struct k2_instrument_selection 
         return k2_fail(error, K2_NO_MEMORY, "instruments: no memory");
     }
     // Both are in the same order, and the selected names are those of the list.
-    for (size_t i = 0; i < selection->list_count && count < selection->instrument_count; i++) {
+    for (size_t i = 0; count < selection->instrument_count; i++) {
         const char *symbol = (const char *)selection->instruments[count].symbol.data;
-        if (selection->list[i].symbol == symbol) {
-            list[count++] = selection->list[i].id;
+        if (selection->list->items[i].symbol == symbol) {
+            list[count++] = selection->list->items[i].id;
         }
     }
     if (count > 1) {
@@ -245,8 +245,6 @@ enum k2_status k2_instrument_selection_ids(const struct k2_instrument_selection 
 void k2_instrument_selection_close(struct k2_instrument_selection *selection)
 {
     k2_free(selection->instruments);
-    if (selection->list != NULL) {
-        k2_instruments_free(selection->list, selection->list_count);
-    }
+    k2_instruments_release(selection->list);
     *selection = (struct k2_instrument_selection){0};
 }

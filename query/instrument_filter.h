@@ -5,7 +5,7 @@
 // matches nothing selects nothing.
 #pragma once
 
-#include "engine/instruments.h"
+#include "engine/instrument_lists.h"
 #include "engine/scan.h"
 
 // One comma-separated list and the name under which its user knows it. `given` false: no condition.
@@ -24,8 +24,7 @@ struct k2_instrument_selection {
     bool all; // no condition was given: the other fields are empty
     struct k2_scan_instrument *instruments;
     size_t instrument_count;
-    struct k2_instrument *list;
-    size_t list_count;
+    const struct k2_instruments *list; // borrowed until close
 };
 
 // K2_BAD_REQUEST names the parameter: an empty name in a list, or `ambiguous_symbol`.

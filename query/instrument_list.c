@@ -40,14 +40,14 @@ static enum k2_status read_lists(struct k2_instrument_list *list, struct k2_engi
                            K2_INSTRUMENT_LIST_TABLES);
         }
         size_t place = list->table_count;
-        enum k2_status status = k2_instruments_list(engine, table, snapshot, &list->lists[place],
-                                                    &list->counts[place], error);
+        enum k2_status status =
+            k2_instruments_borrow(engine, table, snapshot, &list->lists[place], error);
         if (status != K2_OK) {
             return status;
         }
         list->names[place] = table->schema->table;
         list->table_count++;
-        list->entry_count += list->counts[place];
+        list->entry_count += list->lists[place]->count;
     }
     return K2_OK;
 }
@@ -64,8 +64,8 @@ static enum k2_status sort_entries(struct k2_instrument_list *list, struct k2_er
     }
     size_t count = 0;
     for (size_t t = 0; t < list->table_count; t++) {
-        for (size_t i = 0; i < list->counts[t]; i++) {
-            placed[count++] = (struct placed_instrument){list->lists[t][i], (uint8_t)t};
+        for (size_t i = 0; i < list->lists[t]->count; i++) {
+            placed[count++] = (struct placed_instrument){list->lists[t]->items[i], (uint8_t)t};
         }
     }
     if (count > 0) {
@@ -102,7 +102,7 @@ enum k2_status k2_instrument_list_open(struct k2_instrument_list *list, struct k
 void k2_instrument_list_close(struct k2_instrument_list *list)
 {
     for (size_t t = 0; t < list->table_count; t++) {
-        k2_instruments_free(list->lists[t], list->counts[t]);
+        k2_instruments_release(list->lists[t]);
     }
     k2_free(list->entries);
     k2_free(list->tables);

@@ -13,8 +13,7 @@ struct k2_instrument_list {
     bool *keep;                    // of each entry: passes the filter
     size_t entry_count;
     const char *names[K2_INSTRUMENT_LIST_TABLES];
-    struct k2_instrument *lists[K2_INSTRUMENT_LIST_TABLES]; // owned
-    size_t counts[K2_INSTRUMENT_LIST_TABLES];
+    const struct k2_instruments *lists[K2_INSTRUMENT_LIST_TABLES]; // borrowed until close
     size_t table_count;
 };
 

@@ -1,5 +1,6 @@
 // Instruments: names that can be ones, the same number for the same name, of thousands and after a
 // restart.
+#include "engine/instrument_lists.h"
 #include "engine/instruments.h"
 
 #include <setjmp.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "engine/instrument_lists.h"
 #include "format/base/alloc.h"
 #include "tests/support/store_rows.h"
 
@@ -97,12 +99,105 @@ static void thousands_keep_their_numbers(void **state)
         intern(&store, i, &again);
         assert_int_equal(again, ids[i]);
     }
-    struct k2_instrument *list = NULL;
-    size_t count = 0;
-    assert_int_equal(k2_instruments_list(store.engine, store.table, 1, &list, &count, NULL), K2_OK);
-    assert_int_equal(count, MANY);
-    k2_instruments_free(list, count);
+    const struct k2_instruments *list = NULL;
+    assert_int_equal(k2_instruments_borrow(store.engine, store.table, 1, &list, NULL), K2_OK);
+    assert_int_equal(list->count, MANY);
+    k2_instruments_release(list);
     test_store_close(&store);
+}
+
+static struct k2_commit_outcome commit_one(struct test_store *store, const char *symbol,
+                                           int64_t sequence)
+{
+    struct k2_commit_outcome outcome;
+    const struct test_trade trade = {symbol, 1000 * sequence, sequence, 5, 1};
+    (void)test_store_commit(store, &trade, 1, K2_NUMBERING_SPARSE, &outcome);
+    return outcome;
+}
+
+static const struct k2_instruments *borrow(struct test_store *store, uint64_t snapshot)
+{
+    const struct k2_instruments *list = NULL;
+    assert_int_equal(k2_instruments_borrow(store->engine, store->table, snapshot, &list, NULL),
+                     K2_OK);
+    return list;
+}
+
+// A list is made once, again when there are new instruments, and holds for who has it.
+static void lists_are_lent(void **state)
+{
+    (void)state;
+    struct test_store store;
+    test_store_open(&store);
+    const struct k2_instruments *empty = borrow(&store, UINT64_MAX);
+    assert_int_equal(empty->count, 0);
+    (void)commit_one(&store, "DVN", 1);
+    (void)commit_one(&store, "BHP", 2);
+    const struct k2_instruments *two = borrow(&store, UINT64_MAX);
+    (void)commit_one(&store, "BHP", 3); // nothing new
+    const struct k2_instruments *again = borrow(&store, UINT64_MAX);
+    assert_ptr_equal(two, again);
+    (void)commit_one(&store, "CBA", 4);
+    const struct k2_instruments *three = borrow(&store, UINT64_MAX);
+    const struct k2_instruments *first = borrow(&store, 1);
+    assert_int_equal(empty->count, 0);
+    assert_int_equal(two->count, 2);
+    assert_string_equal(two->items[0].symbol, "BHP");
+    assert_string_equal(two->items[1].symbol, "DVN");
+    assert_int_equal(three->count, 3);
+    assert_string_equal(three->items[1].symbol, "CBA");
+    assert_int_equal(three->items[1].first_snapshot, 4);
+    assert_int_equal(first->count, 1);
+    k2_instruments_release(three);
+    assert_string_equal(first->items[0].symbol, "DVN");
+    assert_int_equal(first->items[0].first_snapshot, 1);
+    k2_instruments_release(first);
+    k2_instruments_release(again);
+    k2_instruments_release(two);
+    k2_instruments_release(empty);
+    k2_instruments_release(NULL);
+    for (long after = 0;; after++) { // any allocation of making one may fail
+        (void)commit_one(&store, after % 2 == 0 ? "X" : "Y", 5 + after);
+        test_store_reopen(&store, K2_ENGINE_WRITE);
+        const struct k2_instruments *list = NULL;
+        k2_alloc_fail_after(after);
+        enum k2_status status = k2_instruments_borrow(store.engine, store.table, 2, &list, NULL);
+        k2_alloc_fail_after(-1);
+        if (status == K2_OK) {
+            assert_int_equal(list->count, 2);
+            k2_instruments_release(list);
+            break;
+        }
+        assert_int_equal(status, K2_NO_MEMORY);
+        assert_null(list);
+    }
+    test_store_close(&store);
+}
+
+static void names_are_found(void **state)
+{
+    (void)state;
+    static const struct k2_instrument items[] = {
+        {1, "ASX", "BHP", 1}, {2, "ASX", "DVN", 1}, {3, "BINANCE", "BHP", 1},
+        {4, "NYSE", "A", 1},  {5, "NYSE", "B", 1},  {6, "NYSE", "C", 1},
+    };
+    const struct k2_instruments list = {items, sizeof items / sizeof items[0]};
+    const struct {
+        size_t first, end;
+        const char *symbol;
+        size_t place;
+    } rows[] = {
+        {0, 2, "BHP", 0}, {0, 2, "DVN", 1}, {0, 2, "A", 2}, {0, 2, "Z", 2}, {2, 3, "BHP", 2},
+        {2, 3, "BH", 3},  {3, 6, "A", 3},   {3, 6, "B", 4}, {3, 6, "C", 5}, {3, 6, "BHP", 6},
+    };
+    assert_int_equal(k2_instruments_exchange_end(&list, 0), 2);
+    assert_int_equal(k2_instruments_exchange_end(&list, 2), 3);
+    assert_int_equal(k2_instruments_exchange_end(&list, 3), 6);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(
+            k2_instruments_find_symbol(&list, rows[i].first, rows[i].end, rows[i].symbol),
+            rows[i].place);
+    }
 }
 
 static void any_allocation_may_fail(void **state)
@@ -132,6 +227,8 @@ static void any_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_are_lent),
+        cmocka_unit_test(names_are_found),
         cmocka_unit_test(names_that_can_not_be_are_refused),
         cmocka_unit_test(thousands_keep_their_numbers),
         cmocka_unit_test(any_allocation_may_fail),

@@ -10,6 +10,7 @@
 #include "engine/check.h"
 #include "engine/completeness.h"
 #include "engine/gap_list.h"
+#include "engine/instruments.h"
 #include "engine/snapshot.h"
 #include "format/base/alloc.h"
 #include "format/base/timestamp.h"
@@ -258,23 +259,22 @@ static void compare_known(struct model_store *self, size_t table)
 void model_compare_instruments(struct model_store *self, size_t table, uint64_t snapshot)
 {
     const struct table_model *model = &self->models[table];
-    struct k2_instrument *list = NULL;
-    size_t count = 0, at = 0;
+    const struct k2_instruments *list = NULL;
+    size_t at = 0;
     if (model->unsure) {
         return;
     }
     assert_int_equal(
-        k2_instruments_list(self->engine, self->tables[table], snapshot, &list, &count, NULL),
-        K2_OK);
+        k2_instruments_borrow(self->engine, self->tables[table], snapshot, &list, NULL), K2_OK);
     for (int i = 0; i < MODEL_SYMBOLS; i++) {
         if (model->first[i] > 0 && model->first[i] <= snapshot) {
-            assert_true(at < count);
-            assert_string_equal(list[at].symbol, model_symbols[i]);
-            assert_int_equal(list[at++].first_snapshot, model->first[i]);
+            assert_true(at < list->count);
+            assert_string_equal(list->items[at].symbol, model_symbols[i]);
+            assert_int_equal(list->items[at++].first_snapshot, model->first[i]);
         }
     }
-    assert_int_equal(at, count);
-    k2_instruments_free(list, count);
+    assert_int_equal(at, list->count);
+    k2_instruments_release(list);
 }
 
 static void print_finding(void *context, const char *text)
