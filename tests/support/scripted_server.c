@@ -13,7 +13,7 @@
 
 enum { REQUEST_BYTES = 1 << 16 };
 
-// The head into `request`, and past the body.
+// The head into `request`, with the body of a form, which may come later; past other bodies.
 static void read_request(int connection, char *request)
 {
     size_t used = 0, rest = 0;
@@ -33,7 +33,18 @@ static void read_request(int connection, char *request)
         rest = (length != NULL && length < body ? strtoul(length + 16, NULL, 10) : 0) - had;
         if (strstr(request, "x-www-form-urlencoded") == NULL) {
             body[2] = '\0';
+            used = REQUEST_BYTES - 1;
         }
+    }
+    while (rest > 0 && used < REQUEST_BYTES - 1) {
+        size_t room = REQUEST_BYTES - 1 - used;
+        ssize_t got = recv(connection, request + used, rest < room ? rest : room, 0);
+        if (got <= 0) {
+            return;
+        }
+        used += (size_t)got;
+        rest -= (size_t)got;
+        request[used] = '\0';
     }
     char *scratch = malloc(REQUEST_BYTES);
     while (rest > 0) {
