@@ -69,7 +69,7 @@ struct k2_engine {
     struct k2_member_set members[K2_MAX_TABLES];
     struct k2_group_lists *lists; // what plans ask for
     // Of each table the newest list that was made, owned; NULL: none. Any handle.
-    struct lent_list *instrument_lists[K2_MAX_TABLES];
+    struct k2_lent_list *instrument_lists[K2_MAX_TABLES];
     pthread_mutex_t instrument_lists_lock;
     struct k2_domains *domains[K2_MAX_TABLES]; // owned, see domains.h; NULL: not asked for yet
     // Called behind each commit, by its thread, with the places of the tables that got a group and

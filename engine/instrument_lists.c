@@ -11,27 +11,27 @@
 #include "format/base/alloc.h"
 
 // A list as of the newest state, or an older one that has the texts of such a one.
-struct lent_list {
+struct k2_lent_list {
     struct k2_instruments list;
     struct k2_instrument *items; // owned
     size_t room;
     struct k2_text_arena texts;
-    struct lent_list *newer; // whose texts it uses; NULL: its own
+    struct k2_lent_list *newer; // whose texts it uses; NULL: its own
     atomic_uint users;
     uint64_t newest_first; // the greatest first snapshot of its instruments
     uint64_t member_count; // of all tables, when it was made: members are added, never taken away
 };
 
-static struct lent_list *lend(struct lent_list *self)
+static struct k2_lent_list *lend(struct k2_lent_list *self)
 {
     atomic_fetch_add(&self->users, 1);
     return self;
 }
 
-static void give_back(struct lent_list *self)
+static void give_back(struct k2_lent_list *self)
 {
     while (self != NULL && atomic_fetch_sub(&self->users, 1) == 1) {
-        struct lent_list *newer = self->newer;
+        struct k2_lent_list *newer = self->newer;
         k2_text_arena_deinit(&self->texts);
         k2_free(self->items);
         k2_free(self);
@@ -44,7 +44,7 @@ static enum k2_status no_memory(struct k2_error *error)
     return k2_fail(error, K2_NO_MEMORY, "instruments: out of memory");
 }
 
-static enum k2_status add_item(struct lent_list *self, const struct k2_instrument *item,
+static enum k2_status add_item(struct k2_lent_list *self, const struct k2_instrument *item,
                                struct k2_error *error)
 {
     if (self->list.count == self->room) {
@@ -62,7 +62,7 @@ static enum k2_status add_item(struct lent_list *self, const struct k2_instrumen
 }
 
 // A copy of the text that ends with a NUL.
-static const char *keep_text(struct lent_list *self, struct k2_slice text)
+static const char *keep_text(struct k2_lent_list *self, struct k2_slice text)
 {
     char room[K2_INSTRUMENT_NAME_BYTES + 1];
     struct k2_slice kept;
@@ -73,7 +73,7 @@ static const char *keep_text(struct lent_list *self, struct k2_slice text)
     return k2_text_arena_copy(&self->texts, ended, &kept) ? (const char *)kept.data : NULL;
 }
 
-static enum k2_status read_member(struct lent_list *self, struct k2_store_txn *txn,
+static enum k2_status read_member(struct k2_lent_list *self, struct k2_store_txn *txn,
                                   const struct k2_store_cursor *cursor, struct k2_error *error)
 {
     struct k2_instrument item = {.id = (uint32_t)k2_index_key_get(cursor->key, 2, 4),
@@ -100,7 +100,7 @@ static int compare_items(const void *left, const void *right)
     return order != 0 ? order : strcmp(a->symbol, b->symbol);
 }
 
-static enum k2_status read_members(struct lent_list *self, struct k2_store_txn *txn,
+static enum k2_status read_members(struct k2_lent_list *self, struct k2_store_txn *txn,
                                    const struct k2_table *table, struct k2_error *error)
 {
     struct k2_store_cursor cursor = {0};
@@ -122,7 +122,7 @@ static enum k2_status read_members(struct lent_list *self, struct k2_store_txn *
     return status;
 }
 
-static enum k2_status new_list(struct lent_list **list, struct k2_error *error)
+static enum k2_status new_list(struct k2_lent_list **list, struct k2_error *error)
 {
     *list = k2_alloc_zero(1, sizeof **list);
     if (*list == NULL) {
@@ -134,9 +134,9 @@ static enum k2_status new_list(struct lent_list **list, struct k2_error *error)
 
 // The list of the newest state, the kept one if nothing is new. Under the lock of the lists.
 static enum k2_status newest_list(struct k2_engine *engine, const struct k2_table *table,
-                                  struct lent_list **list, struct k2_error *error)
+                                  struct k2_lent_list **list, struct k2_error *error)
 {
-    struct lent_list **kept = &engine->instrument_lists[table - engine->tables];
+    struct k2_lent_list **kept = &engine->instrument_lists[table - engine->tables];
     struct k2_store_txn *txn;
     uint64_t member_count;
     enum k2_status status = k2_store_begin(engine->store, false, &txn, error);
@@ -145,7 +145,7 @@ static enum k2_status newest_list(struct k2_engine *engine, const struct k2_tabl
     }
     status = k2_store_count(txn, K2_STORE_MEMBER, &member_count, error);
     if (status == K2_OK && (*kept == NULL || (*kept)->member_count != member_count)) {
-        struct lent_list *made = NULL;
+        struct k2_lent_list *made = NULL;
         status = new_list(&made, error);
         if (status == K2_OK) {
             made->member_count = member_count;
@@ -166,10 +166,10 @@ static enum k2_status newest_list(struct k2_engine *engine, const struct k2_tabl
 }
 
 // Of `newer` those that were there then.
-static enum k2_status older_list(struct lent_list *newer, uint64_t snapshot,
-                                 struct lent_list **list, struct k2_error *error)
+static enum k2_status older_list(struct k2_lent_list *newer, uint64_t snapshot,
+                                 struct k2_lent_list **list, struct k2_error *error)
 {
-    struct lent_list *made;
+    struct k2_lent_list *made;
     enum k2_status status = new_list(&made, error);
     if (status != K2_OK) {
         return status;
@@ -192,7 +192,7 @@ enum k2_status k2_instruments_borrow(struct k2_engine *engine, const struct k2_t
                                      uint64_t snapshot, const struct k2_instruments **list,
                                      struct k2_error *error)
 {
-    struct lent_list *newest, *found = NULL;
+    struct k2_lent_list *newest, *found = NULL;
     *list = NULL;
     (void)pthread_mutex_lock(&engine->instrument_lists_lock);
     enum k2_status status = newest_list(engine, table, &newest, error);
@@ -212,7 +212,7 @@ enum k2_status k2_instruments_borrow(struct k2_engine *engine, const struct k2_t
 
 void k2_instruments_release(const struct k2_instruments *list)
 {
-    give_back((struct lent_list *)(uintptr_t)list); // its first member
+    give_back((struct k2_lent_list *)(uintptr_t)list); // its first member
 }
 
 void k2_instrument_lists_close(struct k2_engine *engine)
