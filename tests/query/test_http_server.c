@@ -271,6 +271,17 @@ static void correlation_ids_are_echoed_if_they_are_harmless(void **state)
 
 // ---- how answers end ----------------------------------------------------------------------------
 
+// The trailers of an answer with all trades, whose body is, or decodes to, `rows`.
+static void check_trailers(const char *trailers, struct k2_slice rows)
+{
+    char expected[64];
+    assert_non_null(trailers);
+    (void)snprintf(expected, sizeof expected, "X-K2-Checksum: %016llx\r\n",
+                   (unsigned long long)k2_hash(rows));
+    assert_non_null(strstr(trailers, "X-K2-Rows: 60000\r\n"));
+    assert_non_null(strstr(trailers, expected));
+}
+
 // The size of the body, which stays where it is, without the frames of its chunks.
 static size_t unchunk(struct raw_answer *answer, const char **trailers)
 {
@@ -286,17 +297,12 @@ static void a_complete_stream_has_rows_and_checksum_behind_it(void **state)
         "Connection: close\r\n\r\n";
     struct raw_answer answer;
     const char *trailers = NULL;
-    char expected[64];
     raw_http_ask(fixture->port, request, sizeof request - 1, &answer);
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.bytes, "Transfer-Encoding: chunked\r\n"));
     char *body = answer.bytes + (answer.body - answer.bytes);
     size_t size = unchunk(&answer, &trailers);
-    assert_non_null(trailers);
-    assert_non_null(strstr(trailers, "X-K2-Rows: 60000\r\n"));
-    (void)snprintf(expected, sizeof expected, "X-K2-Checksum: %016llx\r\n",
-                   (unsigned long long)k2_hash((struct k2_slice){(const uint8_t *)body, size}));
-    assert_non_null(strstr(trailers, expected));
+    check_trailers(trailers, (struct k2_slice){(const uint8_t *)body, size});
     size_t lines = 0;
     for (size_t i = 0; i < size; i++) {
         lines += body[i] == '\n';
@@ -316,14 +322,12 @@ static void a_compressed_stream_has_the_checksum_of_its_rows(void **state)
     static uint8_t plain[4 << 20];
     struct raw_answer answer;
     const char *trailers = NULL;
-    char expected[64];
     raw_http_ask(fixture->port, request, sizeof request - 1, &answer);
     assert_int_equal(answer.status, 200);
     assert_non_null(strstr(answer.bytes, "Content-Encoding: gzip\r\n"));
     assert_non_null(strstr(answer.bytes, "Vary: Accept-Encoding\r\n"));
     char *body = answer.bytes + (answer.body - answer.bytes);
     size_t size = unchunk(&answer, &trailers);
-    assert_non_null(trailers);
     z_stream gzip = {.next_in = (Bytef *)body,
                      .avail_in = (uInt)size,
                      .next_out = plain,
@@ -333,10 +337,7 @@ static void a_compressed_stream_has_the_checksum_of_its_rows(void **state)
     assert_int_equal(gzip.avail_in, 0);
     struct k2_slice rows = {plain, sizeof plain - gzip.avail_out};
     (void)inflateEnd(&gzip);
-    (void)snprintf(expected, sizeof expected, "X-K2-Checksum: %016llx\r\n",
-                   (unsigned long long)k2_hash(rows));
-    assert_non_null(strstr(trailers, "X-K2-Rows: 60000\r\n"));
-    assert_non_null(strstr(trailers, expected));
+    check_trailers(trailers, rows);
     assert_true(size * 2 < rows.size_bytes);
     raw_answer_free(&answer);
 }
